@@ -1,0 +1,76 @@
+"""One long-lived HTTP connection pool, shared by every LLM of a pool."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import KW_ONLY, dataclass
+
+import aiohttp
+
+from smcs.errors import InputError
+
+__all__ = ("HttpSession", "Timeouts")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds each phase of a call may take; whichever ends first ends the call."""
+
+    _: KW_ONLY
+    connect: float = 10.0
+    """Opening a connection, TLS included."""
+    first_byte: float = 300.0
+    """From the request to the response headers. A server that does not stream sends them when all is generated."""
+    between_bytes: float = 120.0
+    """Silence inside a body."""
+    total: float = 600.0
+    """The whole call."""
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "first_byte", "between_bytes", "total"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise InputError(f"Time-out `{name}` must be a positive number of seconds, got {value!r}.")
+
+
+class HttpSession:
+    """A connection pool made on first use, inside the running event loop.
+
+    It can be used again after `close`, also from another loop.
+    """
+
+    def __init__(self, *, max_connections: int = 512) -> None:
+        """Set the most open connections over all hosts; further calls wait for a free one."""
+        if max_connections < 1:
+            raise InputError(f"`max_connections` must be at least 1, got {max_connections!r}.")
+        self._max_connections = max_connections
+        self._client: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def client(self) -> aiohttp.ClientSession:
+        """Return the session of the running loop.
+
+        Raises:
+            InputError: It is still open in another event loop.
+        """
+        loop = asyncio.get_running_loop()
+        if self._client is not None and not self._client.closed:
+            if self._loop is loop:
+                return self._client
+            raise InputError(
+                "These LLMs hold connections of another event loop. Close the pool in the loop that used it "
+                "(`async with pool:`) before using it in a new one."
+            )
+        self._loop = loop
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+        return self._client
+
+    async def close(self) -> None:
+        """Close every connection; harmless when none was opened."""
+        client, self._client, self._loop = self._client, None, None
+        if client is not None:
+            await client.close()

@@ -1,0 +1,90 @@
+"""The bounds on one HTTP exchange: how long each phase may take and how large the body may grow."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from smcs.errors import LLMError
+from smcs.llms.session import Timeouts
+
+__all__ = ("BoundedBody", "Deadline")
+
+_TRAILER_SECONDS = 0.1
+
+
+class Deadline:
+    """One timer for all phases of a call: each phase moves it, `Timeouts.total` bounds it."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timeouts = timeouts
+        self._end = self._loop.time() + timeouts.total
+        self._phase, self._seconds = "", 0.0
+        self.timer = asyncio.timeout_at(self._end)
+        """Context manager around the exchange."""
+
+    def first_byte(self) -> None:
+        """Begin to wait for the response headers."""
+        self._begin("the first byte", self._timeouts.first_byte)
+
+    def next_bytes(self) -> None:
+        """Begin to wait for the next piece of the body."""
+        self._begin("the next bytes of the body", self._timeouts.between_bytes)
+
+    def describe(self) -> str:
+        """Say which limit was passed."""
+        if self._loop.time() >= self._end:
+            return f"the whole call took more than {self._timeouts.total:g} s"
+        return f"{self._phase} did not come within {self._seconds:g} s"
+
+    def _begin(self, phase: str, seconds: float) -> None:
+        self._phase, self._seconds = phase, seconds
+        self.timer.reschedule(min(self._loop.time() + seconds, self._end))
+
+
+class BoundedBody:
+    """A response body that is read in pieces and may not grow past a cap (counted after decompression)."""
+
+    def __init__(self, response: aiohttp.ClientResponse, deadline: Deadline, *, cap: int, llm: str) -> None:
+        self._content = response.content
+        self._deadline = deadline
+        self._cap = cap
+        self._llm = llm
+        self._size = 0
+
+    async def next(self) -> bytes:
+        """Return the next piece, empty at the end.
+
+        Raises:
+            LLMError: The cap is passed.
+        """
+        self._deadline.next_bytes()
+        chunk = await self._content.readany()
+        self._size += len(chunk)
+        if self._size > self._cap:
+            raise LLMError(f"the body is larger than the cap of {self._cap:,} bytes", llm=self._llm)
+        return chunk
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        chunks = []
+        while chunk := await self.next():
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def read_up_to(self, size: int) -> bytes:
+        """Return the beginning of the body, of at least `size` bytes if it has as many."""
+        head = b""
+        while len(head) < size and (chunk := await self.next()):
+            head += chunk
+        return head
+
+    async def skip_end(self) -> None:
+        """Take the end of a body that has said all, so that its connection can be used again."""
+        try:
+            async with asyncio.timeout(_TRAILER_SECONDS):
+                await self._content.readany()
+        except (TimeoutError, aiohttp.ClientError):
+            return  # The answer is complete; only the connection is lost.

@@ -1,0 +1,20 @@
+"""Safety for every test: nothing leaves this machine, nothing touches the user's cache, no clock is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smcs.llms import allow_requests
+
+
+@pytest.fixture(autouse=True)
+def _safety(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Real requests are off; caches are the test's own, except where local models are what is tested."""
+    if "local" not in request.keywords:
+        monkeypatch.setenv("SMCS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("SMCS_CONFIG", raising=False)
+    with allow_requests(False):
+        yield
