@@ -1,0 +1,22 @@
+"""Ways to answer a question with the LLMs of a pool.
+
+A strategy is an async function of a query, resources, settings and a trace; it calls LLMs only through a `Caller`, so
+caps, events and the record come with it.
+"""
+
+from smcs.strategies.calls import Resources, Strategy
+from smcs.strategies.prompts import Prompts
+from smcs.strategies.registry import STRATEGIES, strategy
+from smcs.strategies.settings import PROFILES, ProfileName, Settings, profile
+
+__all__ = (
+    "PROFILES",
+    "STRATEGIES",
+    "ProfileName",
+    "Prompts",
+    "Resources",
+    "Settings",
+    "Strategy",
+    "profile",
+    "strategy",
+)

@@ -1,0 +1,143 @@
+"""One run's way to call an LLM: caps before it, events around it, a record after it, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from smcs.bank import QuestionBank
+from smcs.embedders import Embedder
+from smcs.errors import BudgetExceededError, ConfigError
+from smcs.llms import Member, attempt
+from smcs.run import AttemptFinished, AttemptStarted, Query, Run, TextArrived, Trace
+from smcs.strategies.budget import Budget
+from smcs.strategies.prompts import Prompts
+from smcs.strategies.settings import Settings
+from smcs.types import Attempt, Delta, Message, Request, Stage
+
+__all__ = ("Caller", "Resources", "Strategy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a strategy works with; shared by all runs and owned by whoever made it."""
+
+    pool: Mapping[str, Member]
+    aggregators: tuple[str, ...]
+    """LLMs that merge references: the first one does, the next takes over when it fails."""
+    embedder: Embedder
+    bank: QuestionBank | None = None
+    """`None`: nothing is known about the LLMs, every prior is equal and the run says so."""
+    prompts: Prompts = field(default_factory=Prompts)
+    query_prefix: str = ""
+    """Instruction put before a query when it is embedded; bank questions are embedded without one."""
+
+    def __post_init__(self) -> None:
+        if not self.pool:
+            raise ConfigError("The pool is empty. Add at least one LLM.")
+        if not self.aggregators:
+            raise ConfigError("No aggregator is named. Name at least one LLM of the pool.")
+        for name in self.aggregators:
+            if name not in self.pool:
+                raise ConfigError(f"Aggregator {name!r} is not in the pool. The pool has: {', '.join(self.pool)}.")
+
+
+class Strategy(Protocol):
+    """A way to answer a question with the LLMs of a pool."""
+
+    async def __call__(self, query: Query, resources: Resources, settings: Settings, trace: Trace) -> Run:
+        """Answer a question; every step is told to `trace`, and the record it closes is returned.
+
+        Raises:
+            NoUsableAnswerError: Nothing that could be an answer came back; it lists every cause.
+        """
+        ...
+
+
+class Caller:
+    """Calls LLMs on behalf of one run.
+
+    Args:
+        trace: Where every call is recorded.
+        settings: Sampling, seed and caps.
+    """
+
+    def __init__(self, trace: Trace, settings: Settings) -> None:
+        self._trace = trace
+        self._settings = settings
+        self.why_cancelled = "the run was cancelled"
+        """Recorded for calls that are cancelled from now on; set by whoever cancels."""
+        self.budget = Budget(
+            trace.clock,
+            max_calls=settings.max_calls,
+            max_seconds=settings.max_seconds,
+            max_usd=settings.max_usd,
+        )
+
+    def max_tokens(self, member: Member) -> int | None:
+        """Return the most tokens an LLM may write per choice in this run."""
+        return member.sampling.over(self._settings.sampling).max_tokens
+
+    async def call(
+        self,
+        member: Member,
+        messages: tuple[Message, ...],
+        *,
+        stage: Stage,
+        n: int = 1,
+        logprobs: bool = False,
+        seed_offset: int = 0,
+        members: tuple[str, ...] = (),
+    ) -> Attempt:
+        """Make one call and record it.
+
+        Args:
+            member: The LLM.
+            messages: What it is shown.
+            stage: What the call is for.
+            n: Choices wanted.
+            logprobs: Whether token log-probabilities are wanted.
+            seed_offset: Added to the run's seed, so that equal requests of one run do not give equal texts.
+            members: For an aggregation, the LLMs whose references it sees.
+
+        Returns:
+            The attempt; anything but status "ok" has no choices. A cancelled call is recorded before it ends.
+        """
+        seed = None if self._settings.seed is None else self._settings.seed + seed_offset
+        sampling = replace(self._settings.sampling, seed=seed)
+        request = Request(messages, sampling=sampling, n=n, logprobs=logprobs)
+        try:
+            held = self.budget.reserve(member, request)
+        except BudgetExceededError as error:
+            return self._record(
+                Attempt(member.name, stage, "skipped", error=str(error), started=self._trace.clock(), tries=0)
+            )
+        started = self._trace.clock()
+        self._trace.emit(AttemptStarted(member.name, stage, members, started))
+
+        def forward(delta: Delta) -> None:
+            self._trace.emit(TextArrived(member.name, stage, delta.text, delta.reasoning, self._trace.clock()))
+
+        try:
+            done = await attempt(
+                member,
+                request,
+                stage=stage,
+                clock=self._trace.clock,
+                on_delta=forward if self._trace.wants_text else None,
+                deadline=self.budget.deadline,
+            )
+        except asyncio.CancelledError:
+            seconds = self._trace.clock() - started
+            self._record(
+                Attempt(member.name, stage, "cancelled", error=self.why_cancelled, started=started, seconds=seconds)
+            )
+            raise
+        self.budget.settle(held, done)
+        return self._record(done)
+
+    def _record(self, done: Attempt) -> Attempt:
+        self._trace.emit(AttemptFinished(done, self._trace.clock()))
+        return done

@@ -1,0 +1,144 @@
+"""Retrieval-based prior selection for one query (section 3.3): who is asked, and how far each is trusted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smcs.bank import QuestionBank
+from smcs.errors import EmbedderError
+from smcs.llms import Member
+from smcs.posterior import drop_distribution
+from smcs.prior import SupportSet, prior_is_used, prior_vector, recruit
+from smcs.run import EstimatedPrior, PriorFound, Query, SupportQuestion, Trace
+from smcs.strategies.calls import Resources
+from smcs.strategies.settings import Settings
+
+__all__ = ("Selection", "select_referencers")
+
+_SHOWN = 20
+"""Support questions kept in the record; the set itself has hundreds."""
+
+_SHOWN_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The referencers of one query."""
+
+    referencers: tuple[Member, ...]
+    """K LLMs, best prior first (Eq. 5)."""
+    distribution: NDArray[np.float64]
+    """Shape (K,): the probability of each to be drawn first (Eq. 6)."""
+
+
+async def select_referencers(query: Query, resources: Resources, settings: Settings, trace: Trace) -> Selection:
+    """Retrieve the support set, estimate priors, and recruit the K best LLMs (Eq. 2-6).
+
+    What is missing degrades the run instead of ending it: without a bank or without outcomes priors are equal, and
+    when the query cannot be embedded each LLM's accuracy on the whole bank stands in for its prior.
+    """
+    begun = trace.clock()
+    names = tuple(resources.pool)
+    evidence = await _evidence(query, resources, settings, trace)
+    prior = _align(evidence, names)
+    if prior_is_used(settings.k, len(names), settings.compat):
+        order = recruit(prior, settings.k)
+    else:
+        order = np.arange(len(names))
+        prior = np.zeros(len(names))
+    chosen = prior[order]
+    unknown = np.isnan(chosen)
+    if unknown.any():
+        who = ", ".join(names[i] for i in order[unknown])
+        trace.degrade(f"no graded answer of {who} near this question: the mean prior is used for it")
+        chosen = np.where(unknown, chosen[~unknown].mean() if (~unknown).any() else 0.0, chosen)
+    distribution = drop_distribution(chosen, compat=settings.compat)
+    trace.emit(
+        PriorFound(
+            () if evidence is None else evidence.nearest,
+            0 if evidence is None else evidence.size,
+            _estimates(names, prior, evidence, order, distribution),
+            tuple(names[i] for i in order),
+            trace.clock(),
+        )
+    )
+    trace.stage("retrieval", trace.clock() - begun)
+    return Selection(tuple(resources.pool[names[i]] for i in order), distribution)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What the bank says about a query."""
+
+    llms: tuple[str, ...] = ()
+    prior: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """Shape of `llms`."""
+    size: int = 0
+    """Questions in the support set."""
+    weight: float = 0.0
+    """Total similarity of the support set: the prior of an LLM that got everything right."""
+    nearest: tuple[SupportQuestion, ...] = ()
+
+
+async def _evidence(query: Query, resources: Resources, settings: Settings, trace: Trace) -> _Evidence | None:
+    bank, embedder = resources.bank, resources.embedder
+    if bank is None:
+        trace.degrade("no question bank: every LLM has the same prior")
+        return None
+    try:
+        vector = (await embedder.embed([resources.query_prefix + query.text]))[0]
+    except EmbedderError as error:
+        trace.degrade(f"the question could not be embedded, accuracy on the whole bank is used as prior: {error}")
+        return await asyncio.to_thread(_whole_bank, bank)
+    return await asyncio.to_thread(_search, bank, vector, embedder.name, settings)
+
+
+def _search(bank: QuestionBank, vector: NDArray[np.float32], embedder: str, settings: Settings) -> _Evidence:
+    found = bank.search(
+        vector, embedder=embedder, base=settings.support_base, tolerance=settings.tolerance, compat=settings.compat
+    )
+    similarities = found.support.similarities
+    nearest = tuple(
+        SupportQuestion(q.id, float(similarity), q.text[:_SHOWN_CHARACTERS], q.task, q.subject)
+        for q, similarity in zip(bank.questions(found.question_ids[:_SHOWN]), similarities[:_SHOWN], strict=True)
+    )
+    return _Evidence(found.llms, found.prior, len(found.question_ids), float(similarities.sum()), nearest)
+
+
+def _whole_bank(bank: QuestionBank) -> _Evidence:
+    matrix = bank.outcomes()
+    size = len(matrix.question_ids)
+    everything = SupportSet(np.arange(size), np.ones(size))
+    return _Evidence(matrix.llms, prior_vector(matrix.scores, everything), size, float(size))
+
+
+def _align(evidence: _Evidence | None, names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return the prior of each LLM of the pool, shape (R,): NaN where the bank has no outcome, all 0 without a bank."""
+    if evidence is None:
+        return np.zeros(len(names))
+    known = dict(zip(evidence.llms, evidence.prior.tolist(), strict=True))
+    return np.array([known.get(name, np.nan) for name in names], dtype=np.float64)
+
+
+def _estimates(
+    names: tuple[str, ...],
+    prior: NDArray[np.float64],
+    evidence: _Evidence | None,
+    order: NDArray[np.intp],
+    distribution: NDArray[np.float64],
+) -> tuple[EstimatedPrior, ...]:
+    weight = 0.0 if evidence is None else evidence.weight
+    weights = dict(zip(order.tolist(), distribution.tolist(), strict=True))
+    return tuple(
+        EstimatedPrior(
+            names[i],
+            None if np.isnan(prior[i]) else float(prior[i]),
+            None if np.isnan(prior[i]) or weight <= 0 else float(prior[i]) / weight,
+            weights.get(i),
+        )
+        for i in recruit(prior, len(names)).tolist()
+    )
