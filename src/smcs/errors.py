@@ -74,6 +74,8 @@ class LLMError(RunError):
         retryable: bool = False,
     ) -> None:
         super().__init__(f"{llm}: {message}")
+        self.reason = message
+        """What went wrong, without the LLM's name."""
         self.llm = llm
         """Pool name of the LLM."""
         self.kind = kind
@@ -120,6 +122,7 @@ def suggest(got: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     if not names:
         return ""
-    close = difflib.get_close_matches(got, names, n=1, cutoff=0.6)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(got.lower(), lower, n=1, cutoff=0.6)
+    hint = f" Did you mean {lower[close[0]]!r}?" if close else ""
     return f"{hint} Choose one of: {', '.join(repr(name) for name in names)}."

@@ -133,6 +133,8 @@ class Run:
     """LLM calls that were sent (a call and its retries count once)."""
     usage: Usage = Usage()
     """Tokens of all LLM calls; `None` where one of them did not report."""
+    known_usage: Usage = Usage(0, 0, 0)
+    """Tokens of the calls that reported them: a lower bound."""
     cost_usd: float | None = None
     """USD of all LLM calls; `None` as soon as the price of one is unknown."""
     known_cost_usd: float = 0.0
@@ -384,6 +386,7 @@ class Trace:
             stage_seconds=dict(self._stage_seconds),
             calls=len(sent),
             usage=total_usage([attempt.usage for attempt in sent]),
+            known_usage=total_usage([attempt.usage for attempt in sent], known_only=True),
             cost_usd=sum(known) if len(known) == len(costs) else None,
             known_cost_usd=sum(known),
         )

@@ -110,7 +110,9 @@ class Price:
     output: float
 
     def cost(self, usage: Usage) -> float | None:
-        """Return the USD a call cost, or `None` when its tokens are unknown."""
+        """Return the USD a call cost, or `None` when its tokens are unknown and not free."""
+        if self.input == 0 and self.output == 0:
+            return 0.0
         if usage.prompt_tokens is None or usage.completion_tokens is None:
             return None
         return (usage.prompt_tokens * self.input + usage.completion_tokens * self.output) / 1e6
@@ -253,12 +255,18 @@ class Outcome:
     seconds: float | None = None
 
 
-def total_usage(usages: Sequence[Usage]) -> Usage:
-    """Add tokens up; a field is `None` as soon as one of the calls did not report it."""
+def total_usage(usages: Sequence[Usage], *, known_only: bool = False) -> Usage:
+    """Add tokens up.
+
+    Args:
+        usages: Tokens of each call.
+        known_only: Leave out what was not reported, which gives lower bounds; otherwise a field is `None` as soon as
+            one of the calls did not report it.
+    """
 
     def total(name: str) -> int | None:
         values: list[int | None] = [getattr(usage, name) for usage in usages]
         known = [value for value in values if value is not None]
-        return sum(known) if len(known) == len(values) else None
+        return sum(known) if known_only or len(known) == len(values) else None
 
     return Usage(total("prompt_tokens"), total("completion_tokens"), total("cached_tokens"))

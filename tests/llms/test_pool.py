@@ -54,16 +54,16 @@ async def test_an_unknown_cost_is_unknown(price: Price | None, usage: Usage) -> 
 @pytest.mark.parametrize(
     ("llm", "status", "says"),
     [
-        (ScriptedLLM("m", failures="error"), "error", "m: HTTP 500"),
-        (ScriptedLLM("m", failures="timeout"), "timeout", "m: no answer in time"),
-        (ScriptedLLM("m", failures="empty"), "empty", "m: the answer holds no text"),
-        (Fixed(Completion((Choice(""), Choice("\n")))), "empty", "m: the answer holds no text"),
-        (Fixed(Completion(())), "empty", "m: the answer holds no text"),
-        (Fixed(ZeroDivisionError("by\nzero\x1b")), "error", "m: ZeroDivisionError: by zero"),
-        (Fixed(ConfigError("no key")), "error", "m: ConfigError: no key"),
+        (ScriptedLLM("m", failures="error"), "error", "HTTP 500"),
+        (ScriptedLLM("m", failures="timeout"), "timeout", "no answer in time"),
+        (ScriptedLLM("m", failures="empty"), "empty", "the answer holds no text"),
+        (Fixed(Completion((Choice(""), Choice("\n")))), "empty", "the answer holds no text"),
+        (Fixed(Completion(())), "empty", "the answer holds no text"),
+        (Fixed(ZeroDivisionError("by\nzero\x1b")), "error", "ZeroDivisionError: by zero"),
+        (Fixed(ConfigError("no key")), "error", "ConfigError: no key"),
         (Fixed(TimeoutError()), "timeout", "time-out of its own"),
-        (Fixed("a string"), "error", "m: AttributeError"),
-        (Fixed(None), "error", "m: AttributeError"),
+        (Fixed("a string"), "error", "AttributeError"),
+        (Fixed(None), "error", "AttributeError"),
     ],
 )
 async def test_whatever_goes_wrong_becomes_an_attempt(llm: Any, status: str, says: str) -> None:
@@ -78,7 +78,7 @@ async def test_whatever_goes_wrong_becomes_an_attempt(llm: Any, status: str, say
 async def test_http_failures_are_recorded(server: MisbehavingServer, session: HttpSession) -> None:
     server.behaviour = server.reply({"error": "busy"}, status=503)
     result = await call(llm_at(server, session))
-    assert (result.status, result.http_status, result.error) == ("error", 503, "tested: HTTP 503: busy")
+    assert (result.status, result.http_status, result.error) == ("error", 503, "HTTP 503: busy")
 
 
 async def test_retries_are_counted() -> None:

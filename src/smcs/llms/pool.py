@@ -170,10 +170,10 @@ async def attempt(
             completion = await _complete(member, member_request(member, request), on_delta, remaining)
             status = "ok"
         except LLMError as failure:
-            status, error, http_status = _STATUS_OF_KIND.get(failure.kind, "error"), str(failure), failure.http_status
+            status, error, http_status = _STATUS_OF_KIND.get(failure.kind, "error"), failure.reason, failure.http_status
         except Exception as failure:  # noqa: BLE001 an LLM may be anyone's code; one that breaks must not end the run
             _log.debug("%s broke", member.name, exc_info=True)
-            status, error = "error", f"{member.name}: {type(failure).__name__}: {failure}"
+            status, error = "error", f"{type(failure).__name__}: {failure}"
     usage = completion.usage if completion else Usage()
     return Attempt(
         member.name,

@@ -25,12 +25,8 @@ def worst_case_usd(member: Member, request: Request) -> float | None:
     max_tokens = member.sampling.over(request.sampling).max_tokens
     if member.price is None:
         return None
-    if member.price.output == 0 and member.price.input == 0:
-        return 0.0
-    if max_tokens is None:
-        return None
     prompt = sum(len(message.content.encode()) for message in request.messages) / _BYTES_PER_TOKEN
-    return member.price.cost(Usage(math.ceil(prompt), max_tokens * request.n))
+    return member.price.cost(Usage(math.ceil(prompt), None if max_tokens is None else max_tokens * request.n))
 
 
 class Budget:
