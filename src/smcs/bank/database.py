@@ -1,0 +1,206 @@
+"""The connection to a bank's database: SQLite by path or URL, PostgreSQL by URL. The only place that knows the dialect.
+
+A write runs in one transaction that holds the manifest's lock (the write lock of SQLite, a row lock elsewhere), so
+concurrent writers take turns and the content sum always fits the rows. A read sees one consistent state throughout.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+
+from smcs.bank.records import add_digests
+from smcs.bank.schema import SCHEMA_VERSION, manifest, metadata
+from smcs.errors import BankError, RunError
+
+__all__ = ("EMPTY_SUM", "Database", "Writer")
+
+EMPTY_SUM = f"{0:064x}"
+"""Sum of no digests."""
+
+_BUSY_SECONDS = 60.0
+"""How long a writer waits for another one's transaction before it gives up."""
+
+
+@dataclass
+class Writer:
+    """An open write transaction, and the content sum it will leave behind."""
+
+    connection: Connection
+    content_sum: str
+    default_embedder: str | None
+
+    def count(self, *, new: Sequence[bytes] = (), old: Sequence[bytes] = ()) -> None:
+        """Take the digests of added and removed rows into the content sum."""
+        self.content_sum = add_digests(self.content_sum, new=new, old=old)
+
+    def upsert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert rows, replacing those whose primary key is already there."""
+        if not rows:
+            return
+        insert = sqlite.insert if self.connection.dialect.name == "sqlite" else postgresql.insert
+        statement = insert(table)
+        keys = [column.name for column in table.primary_key]
+        changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        self.connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
+
+
+class Database:
+    """An opened bank database. Safe to use from several threads; close it when done."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._read_options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+
+    @property
+    def url(self) -> str:
+        """Where the bank is, without a password: a path for SQLite, else a URL."""
+        return _shown(self._engine.url)
+
+    @classmethod
+    def open(cls, url_or_path: str | Path) -> Database:
+        """Open an existing bank.
+
+        Raises:
+            BankError: There is no bank there, it has another schema, or the database cannot be reached.
+        """
+        url = _url(url_or_path)
+        hint = f"Create one with QuestionBank.create({_shown(url)!r})."
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            raise BankError(f"There is no question bank at {_shown(url)!r}. {hint}")
+        database = cls(_engine(url))
+        try:
+            version = database._schema_version()
+        except BaseException:
+            database.close()
+            raise
+        if version == SCHEMA_VERSION:
+            return database
+        database.close()
+        if version is None:
+            raise BankError(f"{_shown(url)!r} is a database without a question bank in it. {hint}")
+        raise BankError(
+            f"The question bank at {_shown(url)!r} has schema version {version}, this smcs reads version "
+            f"{SCHEMA_VERSION}. Open it with the smcs that made it, export it, and import it into a new bank."
+        )
+
+    @classmethod
+    def create(cls, url_or_path: str | Path) -> Database:
+        """Create an empty bank, folders included.
+
+        Raises:
+            BankError: There is a bank already, or the database cannot be written.
+        """
+        url = _url(url_or_path)
+        if url.get_backend_name() == "sqlite":
+            Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        database = cls(_engine(url, wal=True))
+        try:
+            if database._schema_version() is not None:
+                raise BankError(f"There is already a question bank at {_shown(url)!r}. Use QuestionBank.open instead.")
+            with database._transaction(write=True) as connection:
+                metadata.create_all(connection)
+                row = {"id": 1, "schema_version": SCHEMA_VERSION, "created": time.time(), "content_sum": EMPTY_SUM}
+                connection.execute(manifest.insert(), row)
+        except IntegrityError as error:
+            database.close()
+            raise BankError(f"Another process has just created a question bank at {_shown(url)!r}: open it.") from error
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection that sees one state of the bank until the block ends."""
+        with self._transaction(write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """Give a transaction that is committed when the block ends well and undone when it raises."""
+        with self._transaction(write=True) as connection:
+            columns = (manifest.c.content_sum, manifest.c.default_embedder)
+            row = connection.execute(select(*columns).with_for_update()).one()
+            writer = Writer(connection, row.content_sum, row.default_embedder)
+            yield writer
+            if (writer.content_sum, writer.default_embedder) != (row.content_sum, row.default_embedder):
+                changes = {"content_sum": writer.content_sum, "default_embedder": writer.default_embedder}
+                connection.execute(update(manifest).values(changes))
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Connection]:
+        options: dict[str, Any] = {"smcs_write": True} if write else self._read_options
+        try:
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise RunError(f"The question bank at {self.url!r} could not be used: {error.orig}.") from error
+
+    def _schema_version(self) -> int | None:
+        try:
+            with self._engine.connect() as connection:
+                if not inspect(connection).has_table(manifest.name):
+                    return None
+                return connection.execute(select(manifest.c.schema_version)).scalar_one_or_none()
+        except DBAPIError as error:
+            raise BankError(f"{self.url!r} cannot be opened as a question bank: {error.orig}.") from error
+
+
+def _url(url_or_path: str | Path) -> URL:
+    if isinstance(url_or_path, Path) or "://" not in url_or_path:
+        return URL.create("sqlite", database=str(Path(url_or_path).expanduser()))
+    try:
+        url = make_url(url_or_path)
+    except ArgumentError as error:
+        raise BankError(f"{url_or_path!r} is neither a path nor a database URL.") from error
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise BankError(f"A question bank lives in SQLite or PostgreSQL, got a URL for {url.get_backend_name()!r}.")
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise BankError("A question bank needs a file: an in-memory SQLite database is not shared between threads.")
+    return url
+
+
+def _shown(url: URL) -> str:
+    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+
+
+def _engine(url: URL, *, wal: bool = False) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        try:
+            return create_engine(url)
+        except (ImportError, NoSuchModuleError) as error:
+            raise BankError(f"{_shown(url)!r} needs a PostgreSQL driver: pip install 'psycopg[binary]'.") from error
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _: object) -> None:
+        # The driver would begin transactions lazily; `begin` below does it, with the right kind of lock.
+        connection.isolation_level = None
+        if wal:  # Stays with the file, so only `create` sets it, and opening a foreign file changes nothing.
+            connection.execute("PRAGMA journal_mode = WAL")
+        # An outcome costs seconds of an LLM's time and a flush a few milliseconds: what was acknowledged stays.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("smcs_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

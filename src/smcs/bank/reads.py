@@ -1,0 +1,199 @@
+"""What can be asked of a bank's tables, on an open connection. Every order is by id or name, so it follows content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, and_, func, or_, select
+
+from smcs.bank import schema
+from smcs.bank.records import outcome_of, question_of
+from smcs.errors import BankError, suggest
+from smcs.types import Outcome, Question
+
+__all__ = (
+    "OutcomeMatrix",
+    "answered",
+    "check_llms",
+    "chunks",
+    "embedder_names",
+    "embedder_row",
+    "fresh_embedding_ids",
+    "llm_names",
+    "manifest_row",
+    "outcome_count",
+    "outcome_matrix",
+    "question_count",
+    "question_ids",
+    "question_rows",
+    "questions",
+    "questions_by_id",
+    "questions_without_embedding",
+    "recorded",
+    "scores",
+    "vectors",
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class OutcomeMatrix:
+    """Which LLM got which question right: the capability matrix V (paper Eq. 1), with holes."""
+
+    question_ids: tuple[str, ...]
+    """N ids, sorted: one per row."""
+    llms: tuple[str, ...]
+    """R names, sorted: one per column."""
+    scores: NDArray[np.float32]
+    """(N, R), from 0 to 1; NaN where there is no outcome or it was not graded."""
+
+
+def chunks(items: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
+    """Yield consecutive slices, short enough for the number of variables a statement may have."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def manifest_row(connection: Connection) -> Row[Any]:
+    """Return the manifest."""
+    return connection.execute(select(schema.manifest)).one()
+
+
+def question_count(connection: Connection) -> int:
+    """Return N."""
+    return connection.execute(select(func.count()).select_from(schema.questions)).scalar_one()
+
+
+def outcome_count(connection: Connection) -> int:
+    """Return how many (question, LLM) pairs have an outcome, graded or not."""
+    return connection.execute(select(func.count()).select_from(schema.outcomes)).scalar_one()
+
+
+def question_ids(connection: Connection) -> tuple[str, ...]:
+    """Return all question ids, sorted."""
+    return tuple(sorted(connection.execute(select(schema.questions.c.id)).scalars()))
+
+
+def questions(connection: Connection) -> tuple[Question, ...]:
+    """Return all questions, sorted by id."""
+    found = (question_of(row) for row in connection.execute(select(schema.questions)).mappings())
+    return tuple(sorted(found, key=lambda question: question.id))
+
+
+def questions_by_id(connection: Connection, ids: Iterable[str]) -> tuple[Question, ...]:
+    """Return the questions of some ids, in their order.
+
+    Raises:
+        BankError: An id is not in the bank.
+    """
+    wanted = list(ids)
+    found: dict[str, Question] = {}
+    for chunk in chunks(wanted):
+        statement = select(schema.questions).where(schema.questions.c.id.in_(chunk))
+        found.update((row["id"], question_of(row)) for row in connection.execute(statement).mappings())
+    for question_id in wanted:
+        if question_id not in found:
+            raise BankError(f"There is no question {question_id!r} in this bank.")
+    return tuple(found[question_id] for question_id in wanted)
+
+
+def question_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Row[Any]]:
+    """Return id -> row for those ids that exist."""
+    found: dict[str, Row[Any]] = {}
+    for chunk in chunks(ids):
+        statement = select(schema.questions).where(schema.questions.c.id.in_(chunk))
+        found.update((row.id, row) for row in connection.execute(statement))
+    return found
+
+
+def llm_names(connection: Connection) -> tuple[str, ...]:
+    """Return all LLMs, sorted by name."""
+    return tuple(sorted(connection.execute(select(schema.llms.c.name)).scalars()))
+
+
+def check_llms(connection: Connection, names: Iterable[str]) -> None:
+    """Raise `BankError` unless all LLMs are in the bank."""
+    known = llm_names(connection)
+    for name in names:
+        if name not in known:
+            raise BankError(f"LLM {name!r} is not in this bank; add_llm({name!r}) adds it.{suggest(name, known)}")
+
+
+def answered(connection: Connection, llm: str) -> set[str]:
+    """Return the ids of the questions that have an outcome of an LLM, graded or not."""
+    return set(connection.execute(select(schema.outcomes.c.question_id).where(schema.outcomes.c.llm == llm)).scalars())
+
+
+def recorded(connection: Connection, llm: str) -> Iterator[Outcome]:
+    """Yield an LLM's outcomes by question id, a chunk in memory at a time."""
+    table = schema.outcomes
+    for chunk in chunks(sorted(answered(connection, llm))):
+        statement = select(table).where(table.c.llm == llm, table.c.question_id.in_(chunk))
+        rows = connection.execute(statement).mappings()
+        yield from sorted((outcome_of(row) for row in rows), key=lambda outcome: outcome.question_id)
+
+
+def scores(connection: Connection, llm: str) -> Iterator[tuple[str, float]]:
+    """Yield (question id, score) of an LLM's graded outcomes, in no order."""
+    table = schema.outcomes
+    statement = select(table.c.question_id, table.c.score).where(table.c.llm == llm, table.c.score.is_not(None))
+    yield from connection.execute(statement)
+
+
+def outcome_matrix(connection: Connection, ids: tuple[str, ...]) -> OutcomeMatrix:
+    """Return the scores of all LLMs on some questions (N ids, in the order given)."""
+    names = llm_names(connection)
+    row_of = {question_id: row for row, question_id in enumerate(ids)}
+    matrix = np.full((len(ids), len(names)), np.nan, dtype=np.float32)
+    for column, name in enumerate(names):
+        for question_id, score in scores(connection, name):
+            row = row_of.get(question_id)
+            if row is not None:
+                matrix[row, column] = score
+    return OutcomeMatrix(ids, names, matrix)
+
+
+def embedder_names(connection: Connection) -> tuple[str, ...]:
+    """Return the names of the embedders with vectors, sorted."""
+    return tuple(sorted(connection.execute(select(schema.embedders.c.name)).scalars()))
+
+
+def embedder_row(connection: Connection, name: str) -> Row[Any] | None:
+    """Return an embedder's row, or `None` if the bank has no vectors of it."""
+    return connection.execute(select(schema.embedders).where(schema.embedders.c.name == name)).one_or_none()
+
+
+def fresh_embedding_ids(connection: Connection, embedder: str) -> tuple[str, ...]:
+    """Return the sorted ids of the questions whose present text has a vector of this embedder."""
+    question, embedding = schema.questions, schema.embeddings
+    statement = (
+        select(question.c.id)
+        .join(embedding, embedding.c.question_id == question.c.id)
+        .where(embedding.c.embedder == embedder, embedding.c.text_hash == question.c.text_hash)
+    )
+    return tuple(sorted(connection.execute(statement).scalars()))
+
+
+def questions_without_embedding(connection: Connection, embedder: str) -> tuple[Question, ...]:
+    """Return the questions, by id, that have no vector of this embedder or one of another text."""
+    question, embedding = schema.questions, schema.embeddings
+    on = and_(embedding.c.question_id == question.c.id, embedding.c.embedder == embedder)
+    stale = or_(embedding.c.text_hash.is_(None), embedding.c.text_hash != question.c.text_hash)
+    statement = select(question).outerjoin(embedding, on).where(stale)
+    found = (question_of(row) for row in connection.execute(statement).mappings())
+    return tuple(sorted(found, key=lambda item: item.id))
+
+
+def vectors(connection: Connection, embedder: str, ids: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Yield (question id, hash of the embedded text, float32 bytes) of some embedded questions, in their order."""
+    table = schema.embeddings
+    for chunk in chunks(ids):
+        statement = select(table.c.question_id, table.c.text_hash, table.c.vector)
+        statement = statement.where(table.c.embedder == embedder, table.c.question_id.in_(chunk))
+        found = {row[0]: row for row in connection.execute(statement)}
+        yield from (found[question_id] for question_id in chunk)

@@ -1,0 +1,105 @@
+"""The tables of a question bank, in portable SQL, and the number that names their layout.
+
+`digest` columns hold the SHA-256 of a row's content (see `records`); the manifest keeps their sum, so the content
+hash of a bank is known without reading the bank. Times of creation are Unix seconds, UTC, and no part of the content.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+__all__ = ("SCHEMA_VERSION", "embedders", "embeddings", "llms", "manifest", "metadata", "outcomes", "questions")
+
+SCHEMA_VERSION = 1
+"""Raised by every change to the tables below."""
+
+metadata = MetaData()
+
+manifest = Table(
+    "bank_manifest",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("default_embedder", Text),
+    # Sum of the digests of all questions, LLMs and outcomes, modulo 2**256, in hexadecimal.
+    Column("content_sum", String(64), nullable=False),
+)
+
+questions = Table(
+    "bank_questions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("choices", Text, nullable=False),
+    Column("gold", Text),
+    Column("grader", Text),
+    Column("check_json", Text, nullable=False),
+    # SHA-256 of `Question.prompt()`: an embedding made from another text is stale.
+    Column("text_hash", String(64), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+llms = Table(
+    "bank_llms",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created", Float, nullable=False),
+)
+
+outcomes = Table(
+    "bank_outcomes",
+    metadata,
+    Column("question_id", ForeignKey(questions.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("llm", ForeignKey(llms.c.name, ondelete="CASCADE"), primary_key=True),
+    Column("score", Float, CheckConstraint("score >= 0 AND score <= 1")),
+    Column("response", Text, nullable=False),
+    Column("extracted", Text),
+    Column("reason", Text, nullable=False),
+    Column("grader", Text, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cached_tokens", Integer),
+    Column("cost_usd", Float),
+    Column("seconds", Float),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("created", Float, nullable=False),
+)
+# Scores are read without touching the long responses beside them.
+Index("bank_outcomes_by_llm", outcomes.c.llm, outcomes.c.question_id, outcomes.c.score)
+
+embedders = Table(
+    "bank_embedders",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("dimensions", Integer, nullable=False),
+    # Like `content_sum`, over this embedder's vectors.
+    Column("vector_sum", String(64), nullable=False),
+)
+
+embeddings = Table(
+    "bank_embeddings",
+    metadata,
+    Column("embedder", ForeignKey(embedders.c.name, ondelete="CASCADE"), primary_key=True),
+    Column("question_id", ForeignKey(questions.c.id, ondelete="CASCADE"), primary_key=True),
+    # What was embedded, to be compared with `questions.text_hash`.
+    Column("text_hash", String(64), nullable=False),
+    # float32, little-endian, unit norm.
+    Column("vector", LargeBinary, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+)

@@ -1,0 +1,105 @@
+"""`smcs bank`: look at question banks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from smcs.bank import Accuracy, BankInfo
+
+__all__ = ("app",)
+
+app = typer.Typer(help="Look at question banks.", no_args_is_help=True)
+
+
+@app.callback()
+def bank() -> None:
+    """Look at question banks."""
+
+
+@app.command()
+def info(
+    url: Annotated[str, typer.Argument(metavar="BANK", help="Path of a bank's SQLite file, or a database URL.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Print counts, embedders, and the accuracy of each LLM in all and per subject.
+
+    Accuracy is the mean score of what is graded; a missing or ungraded outcome is not a zero.
+    """
+    from smcs.bank import QuestionBank
+
+    with QuestionBank.open(url) as opened:
+        found = opened.info()
+    if as_json:
+        typer.echo(json.dumps(_report(found), indent=2))
+        return
+    from rich.console import Console
+
+    _print_info(found, Console())
+
+
+def _report(found: BankInfo) -> dict[str, Any]:
+    report = asdict(found)
+    report["missing"] = found.missing
+    for name, rows in (("llms", found.llms), ("subjects", found.subjects)):
+        report[name] = [{**asdict(row), "missing": row.missing} for row in rows]
+    for row in report["llms"]:
+        del row["task"], row["subject"]
+    return report
+
+
+def _print_info(found: BankInfo, console: Console) -> None:
+    from rich.table import Table
+
+    counts = Table.grid(padding=(0, 2))
+    for label, value in (
+        ("Bank", found.url),
+        ("Schema version", str(found.schema_version)),
+        ("Content hash", found.content_hash),
+        ("Questions", f"{found.questions:,}"),
+        ("LLMs", f"{len(found.llms):,}"),
+        ("Outcomes", f"{found.outcomes:,} ({found.missing:,} missing)"),
+    ):
+        counts.add_row(label, value)
+    for embedder in found.embedders:
+        notes = [f"{embedder.embedded:,} of {found.questions:,} questions", f"{embedder.dimensions} dimensions"]
+        notes += [f"{embedder.stale:,} stale"] * bool(embedder.stale) + ["default"] * embedder.default
+        counts.add_row("Embedder", f"{embedder.name}: {', '.join(notes)}")
+    if not found.embedders:
+        counts.add_row("Embedder", "none yet")
+    console.print(counts, soft_wrap=True)
+
+    if found.llms:
+        table = Table("LLM", title="Accuracy per LLM", title_justify="left")
+        for heading in ("accuracy", "graded", "ungraded", "missing"):
+            table.add_column(heading, justify="right")
+        for row in found.llms:
+            table.add_row(row.llm, _percent(row), f"{row.graded:,}", f"{row.ungraded:,}", f"{row.missing:,}")
+        console.print(table)
+        _print_subjects(found, console)
+
+
+def _print_subjects(found: BankInfo, console: Console) -> None:
+    from rich.table import Table
+
+    table = Table("task", "subject", title="Accuracy per subject (questions graded)", title_justify="left")
+    table.add_column("questions", justify="right")
+    for llm in found.llms:
+        table.add_column(llm.llm, justify="right")
+    groups: dict[tuple[str, str], list[Accuracy]] = {}
+    for row in found.subjects:
+        groups.setdefault((row.task or "", row.subject or ""), []).append(row)
+    for (task, subject), rows in groups.items():
+        cells = (f"{_percent(row)} ({row.graded:,})" for row in rows)
+        table.add_row(task or "-", subject or "-", f"{rows[0].questions:,}", *cells)
+    console.print(table)
+
+
+def _percent(row: Accuracy) -> str:
+    return "-" if row.accuracy is None else f"{100 * row.accuracy:.1f} %"
