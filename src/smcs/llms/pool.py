@@ -19,6 +19,7 @@ __all__ = ("Closeable", "Member", "Pool", "attempt", "member_request")
 
 _log = logging.getLogger(__name__)
 
+_UNCHANGED = Sampling()
 _STATUS_OF_KIND: Mapping[str, AttemptStatus] = {"timeout": "timeout", "empty": "empty"}
 
 
@@ -125,6 +126,8 @@ class Pool(Mapping[str, Member]):
 
 def member_request(member: Member, request: Request) -> Request:
     """Return a request as this member is sent it: its sampling laid over, its system prompt put first."""
+    if not member.system_prompt and member.sampling == _UNCHANGED:
+        return request
     messages = request.messages
     if member.system_prompt:
         first = messages[0] if messages and messages[0].role == "system" else None
@@ -201,7 +204,7 @@ async def _complete(member: Member, request: Request, on_delta: DeltaSink | None
     choices = tuple(choice for choice in completion.choices if choice.text.strip())
     if not choices:
         raise LLMError("the answer holds no text", llm=member.name, kind="empty")
-    return replace(completion, choices=choices)
+    return completion if len(choices) == len(completion.choices) else replace(completion, choices=choices)
 
 
 def _layers(llm: LLM) -> Iterator[LLM]:
