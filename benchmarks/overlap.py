@@ -47,7 +47,7 @@ async def make_resources(folder: Path, seed: int) -> Resources:
         Member(
             name,
             ScriptedLLM(
-                name, replies=lambda request, i, n=name: f"{n} says {i}", latency=Latency(median, SIGMA), seed=i
+                name, [f"{name} says {number}" for number in range(50)], latency=Latency(median, SIGMA), seed=i
             ),
             capabilities=Capabilities(logprobs=True, max_n=1),
         )

@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from smcs.llms import allow_requests
+
+# A busy machine is no defect of the code: examples are counted, not timed.
+settings.register_profile("smcs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("smcs")
 
 
 @pytest.fixture(autouse=True)

@@ -169,7 +169,7 @@ class Run:
 
         try:
             return msgspec.json.decode(text, type=cls)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InputError(f"Not a run record of this version of smcs: {error}.") from error
 
 

@@ -1,15 +1,16 @@
-"""Everything that can go wrong in a run: it ends in an answer where one is possible, and the record says what happened."""
+"""Everything that can go wrong in a run: it still ends in an answer where one is possible, and the record says why."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers_strategies import SETTINGS, make_bank, member, resources, run, scripted
 
+from helpers_strategies import SETTINGS, make_bank, member, resources, run, scripted
 from smcs.bank import QuestionBank
 from smcs.embedders import HashingEmbedder, Vectors
 from smcs.errors import EmbedderError
@@ -128,7 +129,7 @@ class _BrokenEmbedder(HashingEmbedder):
         super().__init__()
         self._left = good_calls
 
-    async def embed(self, texts: list[str]) -> Vectors:  # type: ignore[override]
+    async def embed(self, texts: Sequence[str]) -> Vectors:
         self._left -= 1
         if self._left < 0:
             raise EmbedderError("the embedder is down")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers_strategies import SETTINGS, make_bank, member, resources, run, scripted
 
+from helpers_strategies import SETTINGS, make_bank, member, resources, run, scripted
 from smcs.errors import ConfigError, NoUsableAnswerError
 from smcs.llms import ScriptedReply
 from smcs.posterior import draw_subsets, drop_distribution
@@ -109,9 +109,8 @@ async def test_the_candidate_that_agrees_and_is_sure_wins(tmp_path: Path) -> Non
     assert record.chosen is not None
     best = record.candidates[record.chosen]
     assert best.perplexity == pytest.approx(np.exp(0.1))
-    similarity, perplexity = best.similarity, best.perplexity
-    assert similarity is not None
-    assert best.score == pytest.approx(similarity + (1 - perplexity))
+    assert best.similarity is not None
+    assert best.score == pytest.approx(best.similarity + (1 - np.exp(0.1)))
 
 
 async def test_events_tell_the_story_in_order_and_end_in_the_record(team: Resources) -> None:

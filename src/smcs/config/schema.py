@@ -165,7 +165,7 @@ class OpenAIEmbedderConfig(_Embedder):
 
 
 class HashingEmbedderConfig(_Embedder):
-    """Hashed character n-grams: for tests and demonstrations."""
+    """Hashed words and word pairs: for tests and demonstrations."""
 
     kind: Literal["hashing"]
     dimensions: int = Field(256, ge=8)

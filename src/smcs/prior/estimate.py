@@ -71,19 +71,21 @@ def weighted_prior(scores: ArrayLike, similarities: ArrayLike) -> NDArray[np.flo
     # NaN survives the sum, so a matrix without gaps costs no pass that looks for them.
     incomplete = np.isnan(total)
     if incomplete.any():
-        total[incomplete] = _filled_sum(weights, grades[:, incomplete])
+        total[incomplete] = _filled_sum(weights, grades if incomplete.all() else grades[:, incomplete])
     return total
 
 
 def _filled_sum(weights: NDArray[np.float64], grades: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weighted sum of columns with gaps, each gap filled with its column's |weight|-weighted mean."""
-    gaps = np.isnan(grades)
-    known = np.where(gaps, 0.0, grades)
-    size = np.abs(weights)
-    evidence = _weighted_sum(size, ~gaps)
+    there = ~np.isnan(grades)
+    known = np.where(there, grades, 0.0)
+    total, observed = _weighted_sum(weights, known), _weighted_sum(weights, there)
+    size = weights if weights.min() >= 0 else np.abs(weights)
+    evidence = observed if size is weights else _weighted_sum(size, there)
     mean = np.full(len(evidence), np.nan)
-    np.divide(_weighted_sum(size, known), evidence, out=mean, where=evidence > 0)
-    return _weighted_sum(weights, known) + mean * _weighted_sum(weights, gaps)
+    np.divide(total if size is weights else _weighted_sum(size, known), evidence, out=mean, where=evidence > 0)
+    filled: NDArray[np.float64] = total + mean * (weights.sum() - observed)
+    return filled
 
 
 def _weighted_sum(weights: NDArray[np.float64], matrix: NDArray[np.float64 | np.bool_]) -> NDArray[np.float64]:

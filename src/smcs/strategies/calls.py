@@ -105,8 +105,9 @@ class Caller:
         Returns:
             The attempt; anything but status "ok" has no choices. A cancelled call is recorded before it ends.
         """
-        seed = None if self._settings.seed is None else self._settings.seed + seed_offset
-        sampling = replace(self._settings.sampling, seed=seed)
+        sampling = self._settings.sampling
+        if self._settings.seed is not None:
+            sampling = replace(sampling, seed=self._settings.seed + seed_offset)
         request = Request(messages, sampling=sampling, n=n, logprobs=logprobs)
         try:
             held = self.budget.reserve(member, request)

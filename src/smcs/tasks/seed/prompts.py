@@ -11,8 +11,8 @@ __all__ = ("PROMPTS", "messages", "sampling")
 
 PROMPTS: Mapping[GraderName, str] = {
     "number": (
-        "{question}\n\nReply with two short lines and nothing else. The first line is one calculation, the second is the"
-        ' result in the form "Answer: <number>".'
+        "{question}\n\nReply with two short lines and nothing else. The first line is one calculation, the second is"
+        ' the result in the form "Answer: <number>".'
     ),
     "choice": (
         "{question}\n\nGive your reason in one short sentence. Then finish with one last line of this form, with the"

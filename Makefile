@@ -1,0 +1,68 @@
+# Two targets set everything up on a fresh machine that has Python 3.11+ and make: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+DEMO_MODELS := smollm2-135m qwen2.5-coder-0.5b qwen2.5-coder-1.5b all-minilm-l6-v2
+QUESTION ?= A shop sells pens at 4 dollars each. Kim buys 6 pens and pays with a 50 dollar note. How much change does Kim get?
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "smcs needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python3." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,bench,int8]' --group dev
+	@touch $@ $(VENV)/.run
+
+.PHONY: install
+install: $(VENV)/.run ## Install smcs with local models into .venv
+
+.PHONY: dev
+dev: $(VENV)/.dev ## Install everything for development into .venv
+
+.PHONY: demo
+demo: $(VENV)/.run ## Fetch three small LLMs (1.7 GB, once) and let them answer a question together
+	@$(BIN)/smcs models pull $(DEMO_MODELS)
+	@$(BIN)/smcs ask --explain "$(QUESTION)"
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Check format, lint and the floors of the house
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: $(VENV)/.dev ## Check types
+	$(BIN)/mypy
+
+.PHONY: unit
+unit: $(VENV)/.dev ## Run the tests
+	$(BIN)/pytest
+
+.PHONY: test
+test: lint types unit ## Format check, lint, types and tests
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Run the performance benchmarks (minutes)
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+.PHONY: clean
+clean: ## Remove the environment and caches of this folder
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
