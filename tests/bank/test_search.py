@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,15 @@ def test_bad_queries(tmp_path: Path, embedding: np.ndarray, options: dict[str, o
         for scan in ("float32", "int8"):
             with pytest.raises(InputError, match=message):
                 bank.search(embedding, scan=scan, **options)  # type: ignore[arg-type]
+
+
+def test_nearest_questions_come_best_first_and_follow_a_change(tmp_path: Path) -> None:
+    with small_bank(tmp_path / "bank.db") as bank:
+        vector = np.ones(16)
+        found = bank.search(vector, base=10)
+        first = bank.nearest(found, 3)
+        assert tuple(question.id for question in first) == found.question_ids[:3]
+        assert bank.nearest(found, 3) == first
+        changed = replace(first[0], subject="moved")
+        bank.add_questions([changed], replace=True)
+        assert bank.nearest(bank.search(vector, base=10), 1) == (changed,)

@@ -122,6 +122,15 @@ async def test_nan_logprobs_count_as_none(bank: QuestionBank) -> None:
     assert any("log-probabilities" in reason for reason in record.degraded)
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("-inf"), 2.0])
+async def test_impossible_logprobs_of_a_custom_llm_count_as_none(bank: QuestionBank, bad: float) -> None:
+    merger = member(scripted("merger", replies=[ScriptedReply("merged", logprobs=(-0.1, bad))]))
+    record, _ = await run(resources(*(member(scripted(name)) for name in NAMES), merger, bank=bank))
+    assert record.answer == "merged"
+    assert all(candidate.perplexity is None for candidate in record.candidates)
+    assert any("no usable log-probabilities" in reason for reason in record.degraded)
+
+
 class _BrokenEmbedder(HashingEmbedder):
     """Fails from the given call on."""
 

@@ -29,6 +29,9 @@ from smcs.types import Compat, Outcome, Question
 
 __all__ = ("QuestionBank",)
 
+_SHOWN_AT_MOST = 10_000
+"""Questions kept in memory because a run showed them; a bank may hold millions."""
+
 
 class QuestionBank:
     """Questions with verified answers, and the graded answers of LLMs to them.
@@ -42,6 +45,7 @@ class QuestionBank:
         self._database = database
         self._lock = threading.Lock()
         self._indexes: dict[str | None, BankIndex] = {}
+        self._shown: dict[str, Question] = {}
         self._quantized: dict[Path, Quantized] = {}
 
     @classmethod
@@ -257,6 +261,20 @@ class QuestionBank:
         quantized = self._int8(index) if scan == "int8" else None
         return search.search(index, embedding, Selection(base, tolerance, compat), quantized=quantized)
 
+    def nearest(self, found: Retrieved, count: int) -> tuple[Question, ...]:
+        """Return the `count` most similar support questions of a search; those shown before cost no query."""
+        ids = found.nearest_ids(count)
+        with self._lock:
+            known = {question_id: self._shown[question_id] for question_id in ids if question_id in self._shown}
+        new = [question_id for question_id in ids if question_id not in known]
+        if new:
+            known.update(zip(new, self.questions(new), strict=True))
+            with self._lock:
+                if len(self._shown) > _SHOWN_AT_MOST:
+                    self._shown.clear()
+                self._shown.update(known)
+        return tuple(known[question_id] for question_id in ids)
+
     def search_many(
         self,
         embeddings: ArrayLike,
@@ -276,6 +294,7 @@ class QuestionBank:
         """Let the next search see what other processes, or other objects in this one, have written since."""
         with self._lock:
             self._indexes.clear()
+            self._shown.clear()
             self._quantized.clear()
 
     def info(self) -> BankInfo:

@@ -58,7 +58,11 @@ class Retrieved:
     @cached_property
     def question_ids(self) -> tuple[str, ...]:
         """Ids of the M support questions, most similar first."""
-        return self._ids.take(self.support.indices)
+        return self.nearest_ids(len(self.support))
+
+    def nearest_ids(self, count: int) -> tuple[str, ...]:
+        """Return the ids of the `count` most similar support questions, for far less than all of them cost."""
+        return self._ids.take(self.support.indices[:count])
 
 
 def similarities(embeddings: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated
 
@@ -28,6 +29,13 @@ app.add_typer(pool.app, name="pool")
 app.add_typer(strategies.app, name="strategies")
 
 
+class _Stderr(logging.Handler):
+    """Prints what the library logs, also while a live view owns the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(f"smcs: {record.getMessage()}", err=True)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"smcs {__version__}")
@@ -41,6 +49,9 @@ def _root(
     ] = False,
 ) -> None:
     """Options before a command."""
+    log = logging.getLogger("smcs")
+    log.setLevel(logging.INFO)
+    log.handlers = [_Stderr()]
 
 
 def main() -> None:

@@ -11,13 +11,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
+from smcs.errors import InputError
 from smcs.llms import Member
 from smcs.posterior import perplexity
 from smcs.run import Candidate, CandidateArrived, Query, Trace
 from smcs.strategies.calls import Caller, Resources
-from smcs.types import Attempt
+from smcs.types import Attempt, Choice
 
 __all__ = ("Aggregation",)
 
@@ -139,12 +138,20 @@ class Aggregation:
                 aggregator=done.llm,
                 members=members,
                 text=choice.text,
-                perplexity=perplexity(np.asarray(choice.logprobs)) if choice.logprobs else None,
+                perplexity=_perplexity(choice),
             )
             self.candidates.append(candidate)
             self._trace.emit(CandidateArrived(candidate, self._trace.clock()))
             self.news.set()
         return list(draws[len(done.choices) :])
+
+
+def _perplexity(choice: Choice) -> float | None:
+    """Return a choice's perplexity; `None` if it has no log-probabilities, or an LLM gave some that cannot be."""
+    try:
+        return perplexity(choice.logprobs) if choice.logprobs else None
+    except InputError:
+        return None
 
 
 def fit(texts: Sequence[str], aggregator: Member, query: Query, max_tokens: int | None) -> tuple[list[str], bool]:

@@ -104,9 +104,9 @@ def _search(bank: QuestionBank, vector: NDArray[np.float32], embedder: str, sett
     similarities = found.support.similarities
     nearest = tuple(
         SupportQuestion(q.id, float(similarity), q.text[:_SHOWN_CHARACTERS], q.task, q.subject)
-        for q, similarity in zip(bank.questions(found.question_ids[:_SHOWN]), similarities[:_SHOWN], strict=True)
+        for q, similarity in zip(bank.nearest(found, _SHOWN), similarities[:_SHOWN], strict=True)
     )
-    return _Evidence(found.llms, found.prior, len(found.question_ids), float(similarities.sum()), nearest)
+    return _Evidence(found.llms, found.prior, len(found.support), float(similarities.sum()), nearest)
 
 
 def _whole_bank(bank: QuestionBank) -> _Evidence:
