@@ -77,10 +77,13 @@ class Collaboration:
         """
         from smcs.config import Live, find_config
 
-        live = Live(find_config(path), profile_name)
+        found = find_config(path)
+        settings = _changed(found.config.settings(profile_name), changes)
+        strategy(strategy_name)
+        live = Live(found)
         return cls(
             live.resources,
-            _changed(live.settings, changes),
+            settings,
             strategy_name=strategy_name,
             prepare=live.prepare,
             release=live.close,

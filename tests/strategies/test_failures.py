@@ -41,6 +41,20 @@ async def test_a_lost_reference_leaves_its_subsets(bank: QuestionBank, failure: 
     assert any("reference lost: adder" in reason for reason in record.degraded)
 
 
+async def test_an_answer_far_longer_than_max_tokens_is_no_answer(bank: QuestionBank) -> None:
+    sampling = replace(SETTINGS.sampling, max_tokens=100)
+    team = resources(
+        member(scripted("adder", replies=["x" * 2_000_000])),
+        *(member(scripted(name)) for name in ("half", "poor")),
+        member(scripted("merger", failures="refused")),
+        bank=bank,
+    )
+    record, _ = await run(team, replace(SETTINGS, sampling=sampling))
+    assert record.answer == "answer of half"
+    lost = next(a for a in record.attempts if a.llm == "adder")
+    assert (lost.status, lost.error) == ("error", "the answer has 2,000,000 bytes, more than max_tokens=100 can be")
+
+
 async def test_a_subset_that_lost_its_members_is_drawn_anew_among_the_survivors(bank: QuestionBank) -> None:
     dead = [member(scripted(name, failures="refused")) for name in ("adder", "half")]
     alive = [member(scripted(name)) for name in ("poor", "spare", "merger")]
@@ -231,8 +245,8 @@ async def test_max_seconds_ends_a_run_whose_llms_hang(bank: QuestionBank) -> Non
         bank=bank,
     )
     begun = time.perf_counter()
-    record, _ = await run(team, replace(SETTINGS, max_seconds=0.5))
-    assert time.perf_counter() - begun < 1.5
+    record, _ = await run(team, replace(SETTINGS, max_seconds=3))
+    assert time.perf_counter() - begun < 30
     assert record.answer == "answer of adder"
     assert {a.status for a in record.failures} <= {"cancelled", "timeout", "skipped"}
 

@@ -32,6 +32,7 @@ from smcs.run import (
 __all__ = ("LiveView", "explain", "summary")
 
 _BAR = 16
+_ANSWERING = "answering"
 
 
 @dataclass
@@ -64,7 +65,7 @@ class LiveView:
             case SubsetsDrawn(subsets=subsets):
                 self._subsets = subsets
             case AttemptStarted(llm=llm, stage="reference"):
-                self._status[llm] = Text("answering", style="yellow")
+                self._status[llm] = Text(_ANSWERING, style="yellow")
             case AttemptStarted(llm=llm, stage="aggregation"):
                 self._aggregating.append(llm)
             case AttemptFinished(attempt=attempt) if attempt.stage == "reference":
@@ -121,7 +122,10 @@ class LiveView:
         if self._aggregating:
             names = ", ".join(dict.fromkeys(self._aggregating))
             return Text(f"{names} merges references: {len(self._candidates)} of {len(self._subsets)} ({seconds:.0f} s)")
-        return Text(f"waiting for references ({seconds:.0f} s)")
+        answers = [self._status.get(name) for name in self._referencers]
+        if any(status is None or status.plain == _ANSWERING for status in answers):
+            return Text(f"waiting for references ({seconds:.0f} s)")
+        return Text(f"comparing candidates ({seconds:.0f} s)")
 
 
 def _bar(estimate: EstimatedPrior) -> Text:

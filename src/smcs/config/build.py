@@ -28,7 +28,6 @@ from smcs.config.schema import (
     ScriptedLLMConfig,
 )
 from smcs.embedders import (
-    CachedEmbedder,
     Embedder,
     HashingEmbedder,
     MiniLMEmbedder,
@@ -56,7 +55,7 @@ from smcs.llms import (
     Timeouts,
     find_model,
 )
-from smcs.strategies import Prompts, Resources, Settings
+from smcs.strategies import Prompts, Resources
 from smcs.types import Capabilities, Price, Sampling
 
 __all__ = ("FoundConfig", "Live", "build_pool", "embedded_config", "find_config", "open_bank")
@@ -110,17 +109,13 @@ class Live:
 
     Args:
         found: The config.
-        profile_name: Another profile than the config's.
     """
 
-    def __init__(self, found: FoundConfig, profile_name: str | None = None) -> None:
+    def __init__(self, found: FoundConfig) -> None:
         config, folder = found.config, found.folder
-        self.settings: Settings = config.settings(profile_name)
         self._pool = build_pool(config, folder)
         embedder = _embedder(config.embedder, folder)
         self._closeable = [part for part in (embedder,) if isinstance(part, Closeable)]
-        if not isinstance(embedder, HashingEmbedder):
-            embedder = CachedEmbedder(embedder, cache_dir() / "embeddings.sqlite")
         self._bank = None if config.bank is None else open_bank(config.bank, folder)
         self.resources = Resources(
             pool=self._pool,
@@ -272,7 +267,7 @@ async def _probed(member: Member) -> Member:
         async with asyncio.timeout(_PROBE_SECONDS):
             found = await CapabilityCache().probed(endpoint, member.llm)
     except (LLMError, TimeoutError) as error:
-        _log.warning("%s could not be probed: %s", member.name, error or f"no answer within {_PROBE_SECONDS:g} s")
+        _log.warning("%s could not be probed: %s", member.name, str(error) or f"no answer within {_PROBE_SECONDS:g} s")
         return member
     declared = {name: value for name, value in asdict(known).items() if value is not None}
     return replace(member, capabilities=replace(found, **declared))

@@ -243,6 +243,15 @@ class Config(_Strict):
         for name in self.aggregators:
             if name not in names:
                 raise ValueError(f"aggregator {name!r} is not in the pool, which has: {', '.join(names)}")
+        limits: dict[str, tuple[int, int | None]] = {}
+        for llm in self.pool:
+            if isinstance(llm, OpenAILLMConfig):
+                own = (llm.max_concurrent, llm.requests_per_minute)
+                if limits.setdefault(llm.base_url.rstrip("/"), own) != own:
+                    raise ValueError(
+                        f"LLMs behind {llm.base_url} share one limit, but {llm.name!r} declares another "
+                        "`max_concurrent` or `requests_per_minute`; give all of them the same"
+                    )
         self.settings()
         return self
 

@@ -72,7 +72,7 @@ async def build_seed_bank(
         models: Catalogue names; their files must be on this machine.
         seed: Seed of the questions.
         count: Only that many questions, spread over all families; all when `None`.
-        parallel: Models that run at the same time, one thread each, the largest first; one per core when `None`.
+        parallel: Models that run at the same time, the largest first, sharing the cores; one per core when `None`.
         slots: Questions a model answers at the same time.
         on_progress: Hears about progress.
 
@@ -89,7 +89,7 @@ async def build_seed_bank(
         if entry.kind != "llm" or not entry.chat_template:
             raise ConfigError(f"{entry.name!r} cannot be asked questions: it is no chat model.")
     lanes = min(len(entries), available_cores()) if parallel is None else parallel
-    options = ServerOptions(threads=1, parallel=slots, context=_CONTEXT)
+    options = ServerOptions(threads=max(1, available_cores() // lanes), parallel=slots, context=_CONTEXT)
     servers = LocalServers(max_concurrent=lanes * slots)
     members = [
         Member(entry.name, LocalLLM(entry.name, entry.require(), servers=servers, options=options))

@@ -19,6 +19,9 @@ from smcs.types import Attempt, Delta, Message, Request, Stage
 
 __all__ = ("Caller", "Resources", "Strategy")
 
+_BYTES_PER_TOKEN = 32
+"""More text than this per token that may be written is no answer but a broken server; English has about 4."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
@@ -137,8 +140,23 @@ class Caller:
             )
             raise
         self.budget.settle(held, done)
-        return self._record(done)
+        return self._record(_believed(done, request.n, self.max_tokens(member)))
 
     def _record(self, done: Attempt) -> Attempt:
         self._trace.emit(AttemptFinished(done, self._trace.clock()))
         return done
+
+
+def _believed(done: Attempt, wanted: int, max_tokens: int | None) -> Attempt:
+    """Return an attempt without what cannot be an answer: choices nobody asked for, texts longer than `max_tokens`."""
+    if done.status != "ok":
+        return done
+    bound = None if max_tokens is None else _BYTES_PER_TOKEN * max_tokens
+    choices = tuple(choice for choice in done.choices if bound is None or len(choice.text.encode()) <= bound)[:wanted]
+    if len(choices) == len(done.choices):
+        return done
+    if choices:
+        return replace(done, choices=choices)
+    longest = max(len(choice.text.encode()) for choice in done.choices)
+    why = f"the answer has {longest:,} bytes, more than max_tokens={max_tokens} can be"
+    return replace(done, status="error", choices=(), error=why)
