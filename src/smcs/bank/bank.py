@@ -29,6 +29,9 @@ from smcs.types import Compat, Outcome, Question
 
 __all__ = ("QuestionBank",)
 
+_QUICK_FLOATS = 4_000_000
+"""Size of an embedding matrix that is compared in about a millisecond on one thread."""
+
 _SHOWN_AT_MOST = 10_000
 """Questions kept in memory because a run showed them; a bank may hold millions."""
 
@@ -261,18 +264,25 @@ class QuestionBank:
         quantized = self._int8(index) if scan == "int8" else None
         return search.search(index, embedding, Selection(base, tolerance, compat), quantized=quantized)
 
+    def is_quick(self, embedder: str) -> bool:
+        """Say whether a search takes about a millisecond, so that handing it to a thread would cost more than it."""
+        index = self._indexes.get(embedder)
+        return index is not None and index.embeddings.size <= _QUICK_FLOATS
+
+    def knows_nearest(self, found: Retrieved, count: int) -> bool:
+        """Say whether `nearest` needs no query."""
+        return all(question_id in self._shown for question_id in found.nearest_ids(count))
+
     def nearest(self, found: Retrieved, count: int) -> tuple[Question, ...]:
         """Return the `count` most similar support questions of a search; those shown before cost no query."""
         ids = found.nearest_ids(count)
-        with self._lock:
-            known = {question_id: self._shown[question_id] for question_id in ids if question_id in self._shown}
+        known = {question_id: self._shown[question_id] for question_id in ids if question_id in self._shown}
         new = [question_id for question_id in ids if question_id not in known]
         if new:
             known.update(zip(new, self.questions(new), strict=True))
             with self._lock:
-                if len(self._shown) > _SHOWN_AT_MOST:
-                    self._shown.clear()
-                self._shown.update(known)
+                # A new dictionary, not a change of the old one: it is read without the lock.
+                self._shown = known if len(self._shown) > _SHOWN_AT_MOST else {**self._shown, **known}
         return tuple(known[question_id] for question_id in ids)
 
     def search_many(
@@ -294,7 +304,7 @@ class QuestionBank:
         """Let the next search see what other processes, or other objects in this one, have written since."""
         with self._lock:
             self._indexes.clear()
-            self._shown.clear()
+            self._shown = {}
             self._quantized.clear()
 
     def info(self) -> BankInfo:

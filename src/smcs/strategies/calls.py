@@ -81,7 +81,8 @@ class Caller:
 
     def max_tokens(self, member: Member) -> int | None:
         """Return the most tokens an LLM may write per choice in this run."""
-        return member.sampling.over(self._settings.sampling).max_tokens
+        own = member.sampling.max_tokens
+        return self._settings.sampling.max_tokens if own is None else own
 
     async def call(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,17 +95,22 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
     except EmbedderError as error:
         trace.degrade(f"the question could not be embedded, accuracy on the whole bank is used as prior: {error}")
         return await asyncio.to_thread(_whole_bank, bank)
-    return await asyncio.to_thread(_search, bank, vector, embedder.name, settings)
-
-
-def _search(bank: QuestionBank, vector: NDArray[np.float32], embedder: str, settings: Settings) -> _Evidence:
-    found = bank.search(
-        vector, embedder=embedder, base=settings.support_base, tolerance=settings.tolerance, compat=settings.compat
+    search = partial(
+        bank.search,
+        vector,
+        embedder=embedder.name,
+        base=settings.support_base,
+        tolerance=settings.tolerance,
+        compat=settings.compat,
     )
+    # Threads fight over the interpreter when many questions start at once; what is quick stays on the event loop.
+    found = search() if bank.is_quick(embedder.name) else await asyncio.to_thread(search)
+    show = partial(bank.nearest, found, _SHOWN)
+    shown = show() if bank.knows_nearest(found, _SHOWN) else await asyncio.to_thread(show)
     similarities = found.support.similarities
     nearest = tuple(
         SupportQuestion(q.id, float(similarity), q.text[:_SHOWN_CHARACTERS], q.task, q.subject)
-        for q, similarity in zip(bank.nearest(found, _SHOWN), similarities[:_SHOWN], strict=True)
+        for q, similarity in zip(shown, similarities[:_SHOWN], strict=True)
     )
     return _Evidence(found.llms, found.prior, len(found.support), float(similarities.sum()), nearest)
 

@@ -89,7 +89,8 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return every parameter as JSON-ready values."""
-        return {**asdict(self), "sampling": {**asdict(self.sampling), "stop": list(self.sampling.stop)}}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**values, "sampling": {**asdict(self.sampling), "stop": list(self.sampling.stop)}}
 
 
 PROFILES: Final[dict[ProfileName, Settings]] = {
