@@ -33,7 +33,7 @@ install: $(VENV)/.run ## Install smcs with local models into .venv
 dev: $(VENV)/.dev ## Install everything for development into .venv
 
 .PHONY: demo
-demo: $(VENV)/.run ## Fetch three small LLMs (1.7 GB, once) and let them answer a question together
+demo: $(VENV)/.run ## Fetch three small LLMs (1.8 GB, once) and let them answer a question together
 	@$(BIN)/smcs models pull $(DEMO_MODELS)
 	@$(BIN)/smcs ask --explain "$(QUESTION)"
 
@@ -53,7 +53,8 @@ types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
 .PHONY: unit
-unit: $(VENV)/.dev ## Run the tests
+unit: $(VENV)/.dev ## Run the tests (fetches the two smallest models, 0.2 GB, once)
+	@$(BIN)/smcs models pull smollm2-135m all-minilm-l6-v2
 	$(BIN)/pytest
 
 .PHONY: test
