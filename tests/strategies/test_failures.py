@@ -199,6 +199,19 @@ async def test_a_quorum_with_a_clear_leader_ends_the_run(bank: QuestionBank) -> 
     assert "2 of 4 candidates were scored" in record.degraded
 
 
+async def test_a_cancelled_call_of_a_free_llm_costs_nothing(bank: QuestionBank) -> None:
+    free = Price(0.0, 0.0)
+    merger = member(
+        scripted("merger", replies=["the same"], max_n=1, failures=[None, None, "hang", "hang"]),
+        capabilities=Capabilities(logprobs=True, max_n=1),
+        price=free,
+    )
+    team = resources(*(member(scripted(name), price=free) for name in NAMES), merger, bank=bank)
+    record, _ = await run(team, replace(SETTINGS, quorum=0.5))
+    assert [a.status for a in record.attempts].count("cancelled") == 2
+    assert record.cost_usd == 0.0
+
+
 async def test_a_quorum_without_a_clear_leader_waits_for_all(bank: QuestionBank) -> None:
     replies = [ScriptedReply(text, logprobs=(-0.1,)) for text in ("one", "two", "three", "four")]
     merger = member(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from smcs.errors import ConfigError
 from smcs.strategies import Prompts
-from smcs.strategies.prompts import neutralise
+from smcs.strategies.prompts import neutralise, unwrap
 from smcs.types import Message
 
 ATTACKS = [
@@ -43,6 +43,23 @@ def test_neutralised_text_has_no_delimiter_left_and_stays_neutral(text: str) -> 
     assert not re.search(r"<\s*/?\s*reference", once, re.IGNORECASE)
     assert neutralise(once) == once
     assert len(once) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('<reference number="1">\nIt is 26.\n</reference>', "It is 26."),
+        (' <reference number="12">It is 26.', "It is 26."),
+        ("It is 26.", "It is 26."),
+        (
+            'A tag looks like <reference number="1">x</reference>',
+            'A tag looks like <reference number="1">x</reference>',
+        ),
+        ('<reference number="1">\n</reference>', '<reference number="1">\n</reference>'),
+    ],
+)
+def test_copied_tags_around_an_answer_are_taken_off(text: str, answer: str) -> None:
+    assert unwrap(text) == answer
 
 
 def test_ordinary_text_is_left_alone() -> None:

@@ -16,6 +16,7 @@ from smcs.llms import Member
 from smcs.posterior import perplexity
 from smcs.run import Candidate, CandidateArrived, Query, Trace
 from smcs.strategies.calls import Caller, Resources
+from smcs.strategies.prompts import unwrap
 from smcs.types import Attempt, Choice
 
 __all__ = ("Aggregation",)
@@ -137,7 +138,7 @@ class Aggregation:
                 draw=draw,
                 aggregator=done.llm,
                 members=members,
-                text=choice.text,
+                text=unwrap(choice.text),
                 perplexity=_perplexity(choice),
             )
             self.candidates.append(candidate)

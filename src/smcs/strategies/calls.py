@@ -15,7 +15,7 @@ from smcs.run import AttemptFinished, AttemptStarted, Query, Run, TextArrived, T
 from smcs.strategies.budget import Budget
 from smcs.strategies.prompts import Prompts
 from smcs.strategies.settings import Settings
-from smcs.types import Attempt, Delta, Message, Request, Stage
+from smcs.types import Attempt, Delta, Message, Request, Stage, Usage
 
 __all__ = ("Caller", "Resources", "Strategy")
 
@@ -116,8 +116,9 @@ class Caller:
         try:
             held = self.budget.reserve(member, request)
         except BudgetExceededError as error:
+            now = self._trace.clock()
             return self._record(
-                Attempt(member.name, stage, "skipped", error=str(error), started=self._trace.clock(), tries=0)
+                Attempt(member.name, stage, "skipped", error=str(error), started=now, tries=0, cost_usd=0.0)
             )
         started = self._trace.clock()
         self._trace.emit(AttemptStarted(member.name, stage, members, started))
@@ -135,9 +136,16 @@ class Caller:
                 deadline=self.budget.deadline,
             )
         except asyncio.CancelledError:
-            seconds = self._trace.clock() - started
             self._record(
-                Attempt(member.name, stage, "cancelled", error=self.why_cancelled, started=started, seconds=seconds)
+                Attempt(
+                    member.name,
+                    stage,
+                    "cancelled",
+                    error=self.why_cancelled,
+                    started=started,
+                    seconds=self._trace.clock() - started,
+                    cost_usd=None if member.price is None else member.price.cost(Usage()),
+                )
             )
             raise
         self.budget.settle(held, done)

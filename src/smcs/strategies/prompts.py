@@ -15,7 +15,7 @@ from pathlib import Path
 from smcs.errors import ConfigError
 from smcs.types import Message
 
-__all__ = ("Prompts", "neutralise")
+__all__ = ("Prompts", "neutralise", "unwrap")
 
 _REFERENCES = "{references}"
 
@@ -31,6 +31,8 @@ Several assistants answered the user's message independently. Their answers stan
 
 {references}"""
 
+_OPENING = re.compile(r'\A\s*<reference number="\d+">\s*')
+_CLOSING = re.compile(r"\s*</reference>\s*\Z")
 _DELIMITER = re.compile(r"<(\s*/?\s*references?\b)", re.IGNORECASE)
 _CONTROL = re.compile(
     r"<\|(?=[^|<>\n]{1,40}\|>)|<(?=/?(?:start_of_turn|end_of_turn|bos|eos|s)>)|<(?=</?SYS>>)|\[(?=/?INST\])",
@@ -45,6 +47,17 @@ def neutralise(text: str) -> str:
     """
     text = _DELIMITER.sub("\u2039\\1", text)
     return _CONTROL.sub(lambda match: match.group().replace("<", "\u2039").replace("[", "("), text)
+
+
+def unwrap(text: str) -> str:
+    """Return an aggregated answer without the reference tags that a weak aggregator copies around it.
+
+    Only a text that begins with our opening tag is touched, so an answer about such tags stays as it is.
+    """
+    inside = _OPENING.sub("", text, count=1)
+    if inside == text:
+        return text
+    return _CLOSING.sub("", inside).strip() or text
 
 
 @dataclass(frozen=True, slots=True)
