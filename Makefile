@@ -23,7 +23,7 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,bench,int8]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,bench,int8,grading,hub,postgres]' --group dev
 	@touch $@ $(VENV)/.run
 
 .PHONY: install

@@ -42,7 +42,7 @@ AttemptStatus = Literal["ok", "error", "timeout", "empty", "cancelled", "skipped
 Stage = Literal["reference", "aggregation", "embedding", "probe", "grading"]
 """What a call was for."""
 
-GraderName = Literal["choice", "number", "instructions", "code"]
+GraderName = Literal["choice", "number", "math", "exact", "instructions", "ifeval", "code"]
 """How an answer to a question is checked."""
 
 Compat = Literal["paper", "official"]
@@ -253,6 +253,8 @@ class Outcome:
     usage: Usage = Usage()
     cost_usd: float | None = None
     seconds: float | None = None
+    samples: int = 1
+    """How many answers `score` is the mean of; tokens, cost and seconds are of all of them, `response` is the first."""
 
 
 def total_usage(usages: Sequence[Usage], *, known_only: bool = False) -> Usage:
