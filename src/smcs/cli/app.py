@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from smcs import __version__
-from smcs.cli import ask, bank, bench, models, pool, strategies
+from smcs.cli import ask, bank, bench, models, pool, strategies, tasks
 from smcs.errors import SmcsError, UserError
 
 __all__ = ("app", "main")
@@ -27,6 +27,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
 app.add_typer(pool.app, name="pool")
 app.add_typer(strategies.app, name="strategies")
+app.add_typer(tasks.app, name="tasks")
 
 
 class _Stderr(logging.Handler):

@@ -1,6 +1,14 @@
 """`smcs.yaml`: read, validated, and turned into live objects."""
 
-from smcs.config.build import FoundConfig, Live, build_pool, embedded_config, find_config, open_bank
+from smcs.config.build import (
+    FoundConfig,
+    Live,
+    build_embedder,
+    build_pool,
+    embedded_config,
+    find_config,
+    open_bank,
+)
 from smcs.config.load import load_config, parse_config
 from smcs.config.schema import Config
 
@@ -8,6 +16,7 @@ __all__ = (
     "Config",
     "FoundConfig",
     "Live",
+    "build_embedder",
     "build_pool",
     "embedded_config",
     "find_config",

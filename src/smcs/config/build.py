@@ -58,7 +58,7 @@ from smcs.llms import (
 from smcs.strategies import Prompts, Resources
 from smcs.types import Capabilities, Price, Sampling
 
-__all__ = ("FoundConfig", "Live", "build_pool", "embedded_config", "find_config", "open_bank")
+__all__ = ("FoundConfig", "Live", "build_embedder", "build_pool", "embedded_config", "find_config", "open_bank")
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Live:
     def __init__(self, found: FoundConfig) -> None:
         config, folder = found.config, found.folder
         self._pool = build_pool(config, folder)
-        embedder = _embedder(config.embedder, folder)
+        embedder = build_embedder(config.embedder, folder)
         self._closeable = [part for part in (embedder,) if isinstance(part, Closeable)]
         self._bank = None if config.bank is None else open_bank(config.bank, folder)
         self.resources = Resources(
@@ -216,7 +216,12 @@ def _local(config: LocalLLMConfig, folder: Path, servers: LocalServers) -> tuple
     return LocalLLM(config.name, path, servers=servers, options=options), config.context_window or context
 
 
-def _embedder(config: EmbedderConfig, folder: Path) -> Embedder:
+def build_embedder(config: EmbedderConfig, folder: Path = Path()) -> Embedder:
+    """Turn the embedder of a config, with paths relative to a folder, into a live one.
+
+    Raises:
+        ConfigError: Its model was not fetched.
+    """
     match config:
         case MiniLMConfig():
             path = find_model("all-minilm-l6-v2").require() if config.path is None else folder / config.path
