@@ -9,6 +9,7 @@ from smcs.grading import find_choice, grade_choice
 from smcs.types import Question
 
 ANIMALS = ("a red dog", "a cat", "a dog", "a blue bird")
+ASKED = "Which of these four animals is known to purr when petted?"
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,44 @@ def test_a_megabyte_of_anything_takes_bounded_time(piece: str) -> None:
     started = time.perf_counter()
     find_choice(piece * (1_000_000 // len(piece)), ANIMALS)
     assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The answer is (B).\n\nQuestion:\nWhat else?\nOptions:\nA. one\nB. two\nAnswer: The answer is (C).",
+        "B\n\nQ: What else?\nA: C",
+        "Answer: B<|im_end|>\n<|im_start|>user\nAnswer: C",
+        "</s>Answer: B</s>Answer: C",
+        "The answer is (B).\n\nUser: Thanks\nAssistant: The answer is (C).",
+        "**Answer:** B\n\n### Question 2:\nThe answer is A",
+        "The answer is (B).\n\nNow, let's summarize all the answers:\nThe answer is A\nThe answer is C",
+        f"The answer is (B).\n{ASKED}\nThe answer is (A).",
+        "<think>The answer is A</think>The answer is B",
+        f"Well. {ASKED} The answer is (B).\n\nQuestion:\nWhat else?\nThe answer is (A).",
+    ],
+)
+def test_what_follows_the_answer_to_this_question_is_not_part_of_it(answer: str) -> None:
+    assert find_choice(answer, ANIMALS, question=ASKED) == "B"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Question: Which animal purrs?\nAnswer: B",
+        "Let me tell the problem again.\n\nProblem: which animal purrs?\n\nThe answer is B.",
+        "The answer is A?\nWait, the question says that it purrs.\nThe answer is B.",
+    ],
+)
+def test_a_question_told_before_the_answer_is_kept(answer: str) -> None:
+    assert find_choice(answer, ANIMALS) == "B"
+
+
+def test_capitals_in_a_long_derivation_are_no_answer() -> None:
+    derivation = "We set V and T so that the energy of C is at most that of D, and so on. " * 20
+    assert find_choice(derivation + "Then E = V / D", ANIMALS) is None
+
+
+def test_accepted_letters() -> None:
+    question = Question("q", "?", choices=ANIMALS, gold="A", grader="choice", check={"accepted": ["B"]})
+    assert [grade_choice(question, letter).score for letter in "ABC"] == [1, 1, 0]

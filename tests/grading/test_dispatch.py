@@ -15,6 +15,8 @@ from smcs.types import Question
     [
         (Question("q", "?", choices=("x", "y"), gold="B", grader="choice"), "Answer: B", "Answer: A"),
         (Question("q", "?", gold="7", grader="number"), "Answer: 7", "Answer: 8"),
+        (Question("q", "?", gold="\\frac{1}{2}", grader="math"), "\\boxed{0.5}", "\\boxed{0.6}"),
+        (Question("q", "?", gold="yes", grader="exact"), "Answer: yes", "Answer: no"),
         (Question("q", "?", grader="instructions", check={"rules": [{"kind": "lowercase"}]}), "yes", "NO"),
         (
             Question("q", "?", grader="code", check={"entry_point": "f", "tests": "assert f(1) == 2"}),
@@ -30,7 +32,9 @@ def test_each_grader_is_reached(question: Question, right: str, wrong: str) -> N
 
 @pytest.mark.parametrize("grader", [None, "numbr"])
 def test_an_unknown_grader_is_refused(grader: str | None) -> None:
-    with pytest.raises(InputError, match="Choose one of: 'choice', 'code', 'instructions', 'number'"):
+    with pytest.raises(
+        InputError, match="Choose one of: 'choice', 'code', 'exact', 'ifeval', 'instructions', 'math', 'number'"
+    ):
         grade(Question("q", "?", grader=grader), "x")  # type: ignore[arg-type]
 
 

@@ -126,3 +126,60 @@ def test_a_megabyte_of_anything_takes_bounded_time(piece: str) -> None:
     started = time.perf_counter()
     find_number(piece * (1_000_000 // len(piece)))
     assert time.perf_counter() - started < 1.0
+
+
+FINQA = {"percent": True, "rounded": True}
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "score"),
+    [
+        ("0.1234", "12.34%", 1),
+        ("0.1234", "12.3%", 1),
+        ("0.1234", "0.123", 1),
+        ("0.1234", "12.4%", 0),
+        ("0.1234", "13.34%", 0),
+        ("12.34", "0.1234", 1),
+        ("-0.052", "a decrease of 5.2%", 1),
+        ("-0.052", "sales fell by 5.2 percent", 1),
+        ("-0.052", "5.2%", 0),
+        ("0.052", "-5.2%", 0),
+        ("-12.3", "(12.3)", 1),
+        ("-12.3", "minus 12.3", 1),
+        ("688", "$688 million", 1),
+        ("4575515", "$4.58 million", 1),
+        ("4575515", "4575516", 0),
+        ("1400", "$1.4 billion", 1),
+        ("995", "996", 0),
+        ("688", "688.4", 1),
+        ("0.2", "0.2049", 0),
+        ("0.1", "0.12", 0),
+        ("2349", "2350", 0),
+        ("127.4", "in 2017 the average was 127.4 per card", 1),
+    ],
+)
+def test_reports_with_percent_and_rounding(gold: str, answer: str, score: float) -> None:
+    question = Question("q", "?", gold=gold, grader="number", check=FINQA)
+    assert grade_number(question, f"The answer is {answer}.").score == score
+
+
+@given(st.fractions(min_value=-1000, max_value=1000, max_denominator=10**4), st.integers(1, 4))
+def test_rounding_is_accepted_as_plain_arithmetic_says(gold: Fraction, decimals: int) -> None:
+    exact = round(gold, 5)
+    question = Question("q", "?", gold=f"{float(exact):.5f}", grader="number", check={"rounded": True})
+    written = f"{float(exact):.{decimals}f}"
+    near = abs(Fraction(written) - exact) <= abs(exact) / 100 and abs(Fraction(written)) * 10**decimals >= 10
+    expected = float(near or Fraction(written) == exact)
+    if abs(exact) * 10**5 >= 10:
+        assert grade_number(question, f"Answer: {written}").score == expected
+
+
+def test_accepted_numbers_and_flags() -> None:
+    question = Question("q", "?", gold="80", grader="number", check={"accepted": ["81"]})
+    assert [grade_number(question, str(n)).score for n in (80, 81, 82)] == [1, 1, 0]
+    with pytest.raises(InputError, match="rounded"):
+        grade_number(Question("q", "?", gold="80", grader="number", check={"rounded": "yes"}), "80")
+
+
+def test_an_invented_next_question_is_not_part_of_the_answer() -> None:
+    assert value("The answer is 7.\n\nQuestion: What is 2 + 2?\nThe answer is 4.") == 7

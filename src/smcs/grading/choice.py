@@ -1,8 +1,9 @@
 r"""Was the right option chosen?
 
 A letter counts only if it is one of the question's. Places are tried from the clearest to the vaguest: `\boxed{B}`,
-what follows the last "answer", "option B", a line that is only a letter, a line that opens with one ("B. text"), the
-last letter in brackets, the text of exactly one option, the last capital that stands alone.
+what follows the last "answer", what else is boxed, "option B", a line that is only a letter, a line that opens with one
+("B. text"), the last letter in brackets, the text of exactly one option, the last capital that stands alone (in a short
+text only: in a long one it is a variable or an initial, right no more often than a guess).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Callable
 
 from smcs.errors import InputError
-from smcs.grading._text import boxed, plain, stated
+from smcs.grading._text import accepted, boxed, own_parts, plain, stated
 from smcs.types import Grade, Question
 
 __all__ = ("find_choice", "grade_choice")
@@ -21,8 +22,9 @@ _LEAD = re.compile(rf"[^\w]{{0,4}}{_LETTER}[(\[{{<\"']?([A-Za-z])(?![\w'])[)\]}}
 _CHOOSE = re.compile(r"\b(?:option|choice)[ ]{0,2}[(\[\"']?([A-Z])\b(?!')")
 _ALONE = re.compile(r"^[^\w\n]{0,4}([A-Za-z])[^\w\n]{0,4}$", re.MULTILINE)
 _OPENS = re.compile(r"^[ \t>*#-]{0,6}[(\[]?([A-Z])[.):\]][ \t]", re.MULTILINE)
-_BRACKETS = re.compile(r"[(\[{]([A-Z])[)\]}]")
+_BRACKETS = re.compile(r"(?<![\w\\)}\]])[(\[{]([A-Z])[)\]}](?![\w({\[^])")
 _CAPITAL = re.compile(r"(?<![\w'.-])([A-Z])(?![\w'-])")
+_SHORT = 300
 _ARTICLE = re.compile(r"[ ](?!(?:is|was|are|must|because|since|as|and|or)\b)[a-z]")
 
 
@@ -30,7 +32,7 @@ def grade_choice(question: Question, answer: str) -> Grade:
     """Grade an answer to a question with options.
 
     Args:
-        question: With `choices`, and the letter of the right one as `gold`.
+        question: With `choices`, and the letter of the right one as `gold`; `check["accepted"]` lists further letters.
         answer: Free text.
 
     Returns:
@@ -45,19 +47,34 @@ def grade_choice(question: Question, answer: str) -> Grade:
             f"Question {question.id!r} needs 1 to 26 choices and the letter of one as `gold` to be graded, "
             f"got {len(question.choices)} choices and gold {question.gold!r}."
         )
-    found = find_choice(answer, question.choices)
+    golds = accepted(question)
+    found = find_choice(answer, question.choices, question=question.text)
     if found is None:
         return Grade(0.0, None, "no option found")
-    return Grade(
-        float(found == question.gold), found, "is the gold" if found == question.gold else f"expected {question.gold}"
-    )
+    if found in golds:
+        return Grade(1.0, found, "is the gold" if found == question.gold else "is accepted")
+    return Grade(0.0, found, f"expected {' or '.join(golds)}")
 
 
-def find_choice(answer: str, choices: tuple[str, ...]) -> str | None:
-    """Return the letter an answer settles on, or `None`; the last statement counts if several differ."""
-    letters, text = _letters(choices), plain(answer)
+def find_choice(answer: str, choices: tuple[str, ...], *, question: str = "") -> str | None:
+    """Return the letter an answer settles on, or `None`.
+
+    Args:
+        answer: Free text. The last statement counts if several differ; what follows the answer to this question, such
+            as a next question that the LLM invents, is left out.
+        choices: Texts of the options A, B, ...
+        question: What was asked, to recognise where an answer repeats it.
+    """
+    letters = _letters(choices)
+    return next((letter for part in own_parts(answer, question) if (letter := _find(part, choices, letters))), None)
+
+
+def _find(answer: str, choices: tuple[str, ...], letters: str) -> str | None:
+    text = plain(answer)
     inside = boxed(text)
-    for part in [*([inside] if inside else []), *stated(text)]:
+    bare = inside is not None and len(re.findall(r"\w", inside)) == 1
+    parts = [inside, *stated(text)] if bare else [*stated(text), inside]
+    for part in parts:
         if part and (letter := _leading(part, choices, letters)):
             return letter
     finders: tuple[Callable[[str], str | None], ...] = (
@@ -67,7 +84,7 @@ def find_choice(answer: str, choices: tuple[str, ...]) -> str | None:
         lambda text: _last(_BRACKETS, text, letters),
         lambda text: _by_text(text.strip().rpartition("\n")[2], choices, letters),
         lambda text: _by_text(text, choices, letters),
-        lambda text: _last_capital(text, letters),
+        lambda text: _last_capital(text, letters) if len(text) <= _SHORT else None,
     )
     return next((letter for find in finders if (letter := find(text))), None)
 

@@ -6,7 +6,10 @@ from typing import get_args
 
 from smcs.errors import InputError, suggest
 from smcs.grading.choice import grade_choice
+from smcs.grading.exact import grade_exact
+from smcs.grading.ifeval import grade_ifeval
 from smcs.grading.instructions import grade_instructions
+from smcs.grading.mathematics import grade_math
 from smcs.grading.number import grade_number
 from smcs.types import Grade, GraderName, Question
 
@@ -34,8 +37,14 @@ def grade(question: Question, answer: str) -> Grade:
             return grade_choice(question, answer)
         case "number":
             return grade_number(question, answer)
+        case "math":
+            return grade_math(question, answer)
+        case "exact":
+            return grade_exact(question, answer)
         case "instructions":
             return grade_instructions(question, answer)
+        case "ifeval":
+            return grade_ifeval(question, answer)
         case "code":
             from smcs.grading.code import grade_code
 
