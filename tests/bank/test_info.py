@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from helpers_bank import EMBEDDER, outcome, question
-from smcs.bank import Accuracy, EmbedderInfo, QuestionBank
+from helpers_bank import EMBEDDER, Place, outcome, question
+from smcs.bank import Accuracy, EmbedderInfo
 
 
-def test_counts_and_accuracy_leave_out_what_is_missing(tmp_path: Path) -> None:
-    with QuestionBank.create(tmp_path / "bank.db") as bank:
+def test_counts_and_accuracy_leave_out_what_is_missing(place: Place) -> None:
+    with place.create() as bank:
         bank.add_questions(question(i) for i in range(6))  # mathematics/sums: 0; /sets: 2; /logic: 4, and so on
         for name in ("a", "b", "idle"):
             bank.add_llm(name)
@@ -18,9 +16,9 @@ def test_counts_and_accuracy_leave_out_what_is_missing(tmp_path: Path) -> None:
         bank.add_questions([question(1, choices=("x", "y"))], replace=True)
         bank.record([outcome(1, "b", 0.5)])
         info = bank.info()
-    assert (info.questions, info.outcomes, info.missing, info.schema_version) == (6, 4, 14, 1)
+    assert (info.questions, info.outcomes, info.missing, info.schema_version) == (6, 4, 14, 2)
     assert info.content_hash == bank.content_hash
-    assert info.url == str(tmp_path / "bank.db")
+    assert info.url == bank.url
     assert info.embedders == (EmbedderInfo(EMBEDDER, 2, embedded=1, stale=1, default=True),)
     assert info.llms == (
         Accuracy("a", None, None, 6, 2, 1, 0.5),

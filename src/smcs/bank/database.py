@@ -2,11 +2,13 @@
 
 A write runs in one transaction that holds the manifest's lock (the write lock of SQLite, a row lock elsewhere), so
 concurrent writers take turns and the content sum always fits the rows. A read sees one consistent state throughout.
+What a write acknowledged is on disk: SQLite and PostgreSQL are told to flush, whatever their settings say.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,21 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, update
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from smcs.bank.records import add_digests
+from smcs.bank.journal import Header, Journal
+from smcs.bank.migrations import migrate
+from smcs.bank.records import EMPTY_SUM, add_digests
 from smcs.bank.schema import SCHEMA_VERSION, manifest, metadata
-from smcs.errors import BankError, RunError
+from smcs.errors import BankError, MissingExtraError, RunError
 
-__all__ = ("EMPTY_SUM", "Database", "Writer")
+__all__ = ("Database", "Writer")
 
-EMPTY_SUM = f"{0:064x}"
-"""Sum of no digests."""
+_BUSY_SECONDS = 300.0
+"""How long a writer waits for another one's transaction (an import may be large) before it gives up."""
 
-_BUSY_SECONDS = 60.0
-"""How long a writer waits for another one's transaction before it gives up."""
+_CREATE_LOCK = 0x736D6373
+"""PostgreSQL's advisory lock that creating and migrating a bank takes: until there is a manifest, no row can be locked.
+"""
 
 
 @dataclass
@@ -38,6 +44,8 @@ class Writer:
     connection: Connection
     content_sum: str
     default_embedder: str | None
+    journal: Journal | None = None
+    """Where each step is logged, if this transaction is a change that can be undone."""
 
     def count(self, *, new: Sequence[bytes] = (), old: Sequence[bytes] = ()) -> None:
         """Take the digests of added and removed rows into the content sum."""
@@ -53,13 +61,29 @@ class Writer:
         changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
         self.connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Undo what the block wrote, and only that, if it raises: a step of a larger transaction is all or nothing."""
+        before = self.content_sum, self.default_embedder
+        mark = None if self.journal is None else self.journal.mark()
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            self.content_sum, self.default_embedder = before
+            if self.journal is not None and mark is not None:
+                self.journal.rewind(mark)
+            raise
+
 
 class Database:
     """An opened bank database. Safe to use from several threads; close it when done."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._read_options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        # Threads of one process queue here, so that those who wait hold no connection.
+        self._write_lock = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -68,10 +92,12 @@ class Database:
 
     @classmethod
     def open(cls, url_or_path: str | Path) -> Database:
-        """Open an existing bank.
+        """Open an existing bank, bringing it to the present schema first (see `migrations`).
 
         Raises:
-            BankError: There is no bank there, it has another schema, or the database cannot be reached.
+            BankError: There is no bank there, it is of a newer schema, it is of an older one and cannot be written, or
+                the database cannot be reached.
+            MissingExtraError: The URL is of PostgreSQL and its driver is not installed.
         """
         url = _url(url_or_path)
         hint = f"Create one with QuestionBank.create({_shown(url)!r})."
@@ -80,18 +106,19 @@ class Database:
         database = cls(_engine(url))
         try:
             version = database._schema_version()
+            if version is None:
+                raise BankError(f"{_shown(url)!r} is a database without a question bank in it. {hint}")
+            if version > SCHEMA_VERSION:
+                raise BankError(
+                    f"The question bank at {_shown(url)!r} has schema version {version}, made by a newer smcs; this "
+                    f"one reads versions up to {SCHEMA_VERSION}. Upgrade smcs, or export the bank there and import it."
+                )
+            if version < SCHEMA_VERSION:
+                database._migrate(version)
         except BaseException:
             database.close()
             raise
-        if version == SCHEMA_VERSION:
-            return database
-        database.close()
-        if version is None:
-            raise BankError(f"{_shown(url)!r} is a database without a question bank in it. {hint}")
-        raise BankError(
-            f"The question bank at {_shown(url)!r} has schema version {version}, this smcs reads version "
-            f"{SCHEMA_VERSION}. Open it with the smcs that made it, export it, and import it into a new bank."
-        )
+        return database
 
     @classmethod
     def create(cls, url_or_path: str | Path) -> Database:
@@ -99,6 +126,7 @@ class Database:
 
         Raises:
             BankError: There is a bank already, or the database cannot be written.
+            MissingExtraError: The URL is of PostgreSQL and its driver is not installed.
         """
         url = _url(url_or_path)
         if url.get_backend_name() == "sqlite":
@@ -108,12 +136,12 @@ class Database:
             if database._schema_version() is not None:
                 raise BankError(f"There is already a question bank at {_shown(url)!r}. Use QuestionBank.open instead.")
             with database._transaction(write=True) as connection:
+                database._lock_schema(connection)
+                if inspect(connection).has_table(manifest.name):
+                    raise BankError(f"Another process has just created a question bank at {_shown(url)!r}: open it.")
                 metadata.create_all(connection)
                 row = {"id": 1, "schema_version": SCHEMA_VERSION, "created": time.time(), "content_sum": EMPTY_SUM}
                 connection.execute(manifest.insert(), row)
-        except IntegrityError as error:
-            database.close()
-            raise BankError(f"Another process has just created a question bank at {_shown(url)!r}: open it.") from error
         except BaseException:
             database.close()
             raise
@@ -130,27 +158,71 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Writer]:
-        """Give a transaction that is committed when the block ends well and undone when it raises."""
-        with self._transaction(write=True) as connection:
+    def write(self, header: Header | None = None) -> Iterator[Writer]:
+        """Give a transaction that is committed when the block ends well and undone when it raises.
+
+        Args:
+            header: Logs what the transaction does as a change of this name, so that it can be undone.
+
+        Raises:
+            RunError: Another writer did not finish in time, or the database failed.
+        """
+        with self._turn(), self._transaction(write=True) as connection:
             columns = (manifest.c.content_sum, manifest.c.default_embedder)
             row = connection.execute(select(*columns).with_for_update()).one()
-            writer = Writer(connection, row.content_sum, row.default_embedder)
+            journal = None if header is None else Journal(connection, header, row.content_sum)
+            writer = Writer(connection, row.content_sum, row.default_embedder, journal)
             yield writer
             if (writer.content_sum, writer.default_embedder) != (row.content_sum, row.default_embedder):
                 changes = {"content_sum": writer.content_sum, "default_embedder": writer.default_embedder}
                 connection.execute(update(manifest).values(changes))
+            if journal is not None:
+                journal.finish(writer.content_sum)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._write_lock.acquire(timeout=_BUSY_SECONDS):
+            raise RunError(
+                f"The question bank at {self.url!r} was busy: another write took over {_BUSY_SECONDS:.0f} s."
+            )
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     @contextmanager
     def _transaction(self, *, write: bool) -> Iterator[Connection]:
-        options: dict[str, Any] = {"smcs_write": True} if write else self._read_options
+        options: dict[str, Any] = {"smcs_write": True} if write else {}
+        if not write and not self._is_sqlite:
+            options["isolation_level"] = "REPEATABLE READ"
         try:
             with self._engine.connect().execution_options(**options) as connection, connection.begin():
+                if write and not self._is_sqlite:
+                    connection.execute(text("SET LOCAL synchronous_commit = on"))
+                    connection.execute(text(f"SET LOCAL lock_timeout = '{_BUSY_SECONDS:.0f}s'"))
                 yield connection
         except IntegrityError:
             raise
+        except PoolTimeoutError as error:
+            raise RunError(f"The question bank at {self.url!r} is read by too many threads at once.") from error
         except DBAPIError as error:
-            raise RunError(f"The question bank at {self.url!r} could not be used: {error.orig}.") from error
+            raise RunError(f"The question bank at {self.url!r} could not be used: {_reason(error)}.") from error
+
+    def _migrate(self, version: int) -> None:
+        try:
+            with self._turn(), self._transaction(write=True) as connection:
+                self._lock_schema(connection)
+                migrate(connection, self._engine.url)
+        except RunError as error:
+            raise BankError(
+                f"The question bank at {self.url!r} has schema version {version} and must be brought to version "
+                f"{SCHEMA_VERSION}, which failed and changed nothing: {error} Make the file and its folder writable, "
+                "or copy them to where they are."
+            ) from error
+
+    def _lock_schema(self, connection: Connection) -> None:
+        if not self._is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATE_LOCK})
 
     def _schema_version(self) -> int | None:
         try:
@@ -159,7 +231,7 @@ class Database:
                     return None
                 return connection.execute(select(manifest.c.schema_version)).scalar_one_or_none()
         except DBAPIError as error:
-            raise BankError(f"{self.url!r} cannot be opened as a question bank: {error.orig}.") from error
+            raise BankError(f"{self.url!r} cannot be opened as a question bank: {_reason(error)}.") from error
 
 
 def _url(url_or_path: str | Path) -> URL:
@@ -169,6 +241,8 @@ def _url(url_or_path: str | Path) -> URL:
         url = make_url(url_or_path)
     except ArgumentError as error:
         raise BankError(f"{url_or_path!r} is neither a path nor a database URL.") from error
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise BankError(f"A question bank lives in SQLite or PostgreSQL, got a URL for {url.get_backend_name()!r}.")
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
@@ -180,13 +254,18 @@ def _shown(url: URL) -> str:
     return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
 
 
+def _reason(error: DBAPIError) -> str:
+    """Return what the driver said, on one line."""
+    return " ".join(str(error.orig).split()).rstrip(".")
+
+
 def _engine(url: URL, *, wal: bool = False) -> Engine:
     if url.get_backend_name() != "sqlite":
         try:
-            return create_engine(url)
-        except (ImportError, NoSuchModuleError) as error:
-            raise BankError(f"{_shown(url)!r} needs a PostgreSQL driver: pip install 'psycopg[binary]'.") from error
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+            return create_engine(url, pool_timeout=_BUSY_SECONDS)
+        except ImportError as error:
+            raise MissingExtraError(f"A question bank in PostgreSQL ({_shown(url)})", "postgres") from error
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, pool_timeout=_BUSY_SECONDS)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:

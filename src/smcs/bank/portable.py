@@ -28,8 +28,8 @@ import numpy as np
 from sqlalchemy import Connection
 
 from smcs.bank import reads, writes
-from smcs.bank.database import EMPTY_SUM, Writer
-from smcs.bank.records import Row, add_digests, content_hash, llm_digest, outcome_row, question_row
+from smcs.bank.database import Writer
+from smcs.bank.records import EMPTY_SUM, Row, add_digests, content_hash, llm_digest, outcome_row, question_row
 from smcs.bank.writes import EmbeddedTexts
 from smcs.errors import BankError, RunError, UserError
 from smcs.types import Outcome, Question
@@ -161,7 +161,10 @@ def _lines(connection: Connection, embedders: Sequence[str], command: str) -> It
             yield encode(_Line(embedding=row)) + b"\n"
     for llm in llms:
         for outcome in reads.recorded(connection, llm):
-            yield encode(_Line(outcome=outcome)) + b"\n"
+            fields = msgspec.to_builtins(outcome)
+            if outcome.samples == 1:  # As in files written before there were several.
+                del fields["samples"]
+            yield msgspec.json.encode({"outcome": fields}) + b"\n"
 
 
 class _Import:

@@ -22,19 +22,22 @@ __all__ = (
     "chunks",
     "embedder_names",
     "embedder_row",
+    "existing_questions",
     "fresh_embedding_ids",
+    "ids_without_embedding",
     "llm_names",
     "manifest_row",
     "outcome_count",
+    "outcome_counts",
     "outcome_matrix",
     "question_count",
     "question_ids",
     "question_rows",
     "questions",
     "questions_by_id",
-    "questions_without_embedding",
     "recorded",
     "scores",
+    "text_hashes",
     "vectors",
 )
 
@@ -74,6 +77,14 @@ def outcome_count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(schema.outcomes)).scalar_one()
 
 
+def outcome_counts(connection: Connection) -> dict[str, int]:
+    """Return LLM -> questions that have an outcome of it, graded or not; zero for an LLM that was asked nothing."""
+    table = schema.outcomes
+    found = connection.execute(select(table.c.llm, func.count()).group_by(table.c.llm))
+    counts = {str(row[0]): int(row[1]) for row in found}
+    return {name: counts.get(name, 0) for name in llm_names(connection)}
+
+
 def question_ids(connection: Connection) -> tuple[str, ...]:
     """Return all question ids, sorted."""
     return tuple(sorted(connection.execute(select(schema.questions.c.id)).scalars()))
@@ -92,14 +103,20 @@ def questions_by_id(connection: Connection, ids: Iterable[str]) -> tuple[Questio
         BankError: An id is not in the bank.
     """
     wanted = list(ids)
-    found: dict[str, Question] = {}
-    for chunk in chunks(wanted):
-        statement = select(schema.questions).where(schema.questions.c.id.in_(chunk))
-        found.update((row["id"], question_of(row)) for row in connection.execute(statement).mappings())
+    found = existing_questions(connection, wanted)
     for question_id in wanted:
         if question_id not in found:
             raise BankError(f"There is no question {question_id!r} in this bank.")
     return tuple(found[question_id] for question_id in wanted)
+
+
+def existing_questions(connection: Connection, ids: Sequence[str]) -> dict[str, Question]:
+    """Return id -> question for those ids that exist, in their order."""
+    found: dict[str, Question] = {}
+    for chunk in chunks(ids):
+        statement = select(schema.questions).where(schema.questions.c.id.in_(chunk))
+        found.update((row["id"], question_of(row)) for row in connection.execute(statement).mappings())
+    return {question_id: found[question_id] for question_id in ids if question_id in found}
 
 
 def question_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Row[Any]]:
@@ -108,6 +125,16 @@ def question_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Row[A
     for chunk in chunks(ids):
         statement = select(schema.questions).where(schema.questions.c.id.in_(chunk))
         found.update((row.id, row) for row in connection.execute(statement))
+    return found
+
+
+def text_hashes(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return id -> hash of the present text for those questions that exist."""
+    found: dict[str, str] = {}
+    for chunk in chunks(ids):
+        statement = select(schema.questions.c.id, schema.questions.c.text_hash)
+        rows = connection.execute(statement.where(schema.questions.c.id.in_(chunk)))
+        found.update((row.id, row.text_hash) for row in rows)
     return found
 
 
@@ -179,14 +206,12 @@ def fresh_embedding_ids(connection: Connection, embedder: str) -> tuple[str, ...
     return tuple(sorted(connection.execute(statement).scalars()))
 
 
-def questions_without_embedding(connection: Connection, embedder: str) -> tuple[Question, ...]:
-    """Return the questions, by id, that have no vector of this embedder or one of another text."""
+def ids_without_embedding(connection: Connection, embedder: str) -> tuple[str, ...]:
+    """Return the sorted ids of the questions that have no vector of this embedder or one of another text."""
     question, embedding = schema.questions, schema.embeddings
     on = and_(embedding.c.question_id == question.c.id, embedding.c.embedder == embedder)
     stale = or_(embedding.c.text_hash.is_(None), embedding.c.text_hash != question.c.text_hash)
-    statement = select(question).outerjoin(embedding, on).where(stale)
-    found = (question_of(row) for row in connection.execute(statement).mappings())
-    return tuple(sorted(found, key=lambda item: item.id))
+    return tuple(sorted(connection.execute(select(question.c.id).outerjoin(embedding, on).where(stale)).scalars()))
 
 
 def vectors(connection: Connection, embedder: str, ids: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from sqlalchemy import RowMapping
@@ -14,19 +15,38 @@ from smcs.errors import InputError
 from smcs.types import GraderName, Outcome, Question, Usage
 
 __all__ = (
+    "EMPTY_SUM",
     "Row",
     "add_digests",
     "check_name",
+    "clean",
     "content_hash",
     "llm_digest",
+    "outcome_digest",
     "outcome_of",
     "outcome_row",
+    "question_digest",
     "question_of",
     "question_row",
     "vector_digest",
 )
 
 Row = dict[str, Any]
+
+EMPTY_SUM = f"{0:064x}"
+"""Sum of no digests."""
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+_LARGEST = 2**31 - 1
+"""What every database takes as an integer."""
+
+_QUESTION_CONTENT = ("id", "text", "task", "subject", "choices", "gold", "grader", "check_json")
+_TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
+_OUTCOME_CONTENT = (
+    *("question_id", "llm", "score", "response", "extracted", "reason", "grader"),
+    *(*_TOKENS, "cost_usd", "seconds"),
+)
 
 
 def add_digests(total: str, *, new: Iterable[bytes] = (), old: Iterable[bytes] = ()) -> str:
@@ -68,6 +88,17 @@ def vector_digest(question_id: str, text_hash: str, vector: bytes) -> bytes:
     return _digest("embedding", [question_id, text_hash, hashlib.sha256(vector).hexdigest()])
 
 
+def question_digest(row: Mapping[str, Any]) -> bytes:
+    """Return the digest of what a question's row says."""
+    return _digest("question", {name: row[name] for name in _QUESTION_CONTENT})
+
+
+def outcome_digest(row: Mapping[str, Any]) -> bytes:
+    """Return the digest of what an outcome's row says; one sample is left out, as before samples were stored."""
+    content = {name: row[name] for name in _OUTCOME_CONTENT}
+    return _digest("outcome", content if row["samples"] == 1 else {**content, "samples": row["samples"]})
+
+
 def question_row(question: Question) -> Row:
     """Return the row of a question, without its time of creation.
 
@@ -92,10 +123,10 @@ def question_row(question: Question) -> Row:
     for name, value in content.items():
         if value is not None and not _storable(value):
             raise InputError(f"`{name}` of question {question.id!r} holds NUL or lone surrogates: remove them.")
-    return {**content, "text_hash": question.content_hash(), "digest": _digest("question", content)}
+    return {**content, "text_hash": question.content_hash(), "digest": question_digest(content)}
 
 
-def question_of(row: RowMapping) -> Question:
+def question_of(row: RowMapping | Row) -> Question:
     """Return the question of a row."""
     return Question(
         row["id"],
@@ -115,7 +146,8 @@ def outcome_row(outcome: Outcome) -> Row:
     What an LLM wrote may hold characters that no database takes (NUL, lone surrogates): they become U+FFFD.
 
     Raises:
-        InputError: The score is outside [0, 1], or a cost, time or token count is negative or not finite.
+        InputError: The score is outside [0, 1], `samples` is below 1, or a cost, time or token count is negative or
+            not finite.
     """
     key = f"the outcome of {outcome.llm!r} on question {outcome.question_id!r}"
     if outcome.score is not None and not 0.0 <= outcome.score <= 1.0:
@@ -124,21 +156,22 @@ def outcome_row(outcome: Outcome) -> Row:
         "question_id": outcome.question_id,
         "llm": outcome.llm,
         "score": None if outcome.score is None else float(outcome.score),
-        "response": _clean(outcome.response),
-        "extracted": None if outcome.extracted is None else _clean(outcome.extracted),
-        "reason": _clean(outcome.reason),
-        "grader": outcome.grader,
-        "prompt_tokens": outcome.usage.prompt_tokens,
-        "completion_tokens": outcome.usage.completion_tokens,
-        "cached_tokens": outcome.usage.cached_tokens,
+        "response": clean(outcome.response),
+        "extracted": None if outcome.extracted is None else clean(outcome.extracted),
+        "reason": clean(outcome.reason),
+        "grader": clean(outcome.grader),
+        **{name: _whole(getattr(outcome.usage, name), name, key) for name in _TOKENS},
         "cost_usd": None if outcome.cost_usd is None else float(outcome.cost_usd),
         "seconds": None if outcome.seconds is None else float(outcome.seconds),
+        "samples": _whole(outcome.samples, "samples", key) or 0,
     }
-    for name in ("prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd", "seconds"):
+    if content["samples"] < 1:
+        raise InputError(f"`samples` of {key} must be at least 1; got {outcome.samples!r}.")
+    for name in (*_TOKENS, "cost_usd", "seconds"):
         value = content[name]
         if value is not None and not (math.isfinite(value) and value >= 0):
             raise InputError(f"`{name}` of {key} must be a finite number >= 0, or None if unknown; got {value!r}.")
-    return {**content, "digest": _digest("outcome", content)}
+    return {**content, "digest": outcome_digest(content)}
 
 
 def outcome_of(row: RowMapping) -> Outcome:
@@ -154,11 +187,22 @@ def outcome_of(row: RowMapping) -> Outcome:
         usage=Usage(row["prompt_tokens"], row["completion_tokens"], row["cached_tokens"]),
         cost_usd=row["cost_usd"],
         seconds=row["seconds"],
+        samples=row["samples"],
     )
 
 
+def _whole(value: int | None, name: str, key: str) -> int | None:
+    try:
+        number = None if value is None else operator.index(value)
+    except TypeError:
+        number = _LARGEST + 1
+    if number is not None and number > _LARGEST:
+        raise InputError(f"`{name}` of {key} must be a whole number up to {_LARGEST}; got {value!r}.")
+    return number
+
+
 def _canonical(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def _digest(kind: str, content: object) -> bytes:
@@ -166,10 +210,17 @@ def _digest(kind: str, content: object) -> bytes:
 
 
 def _storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Return a text with U+FFFD in the place of what no database takes: NUL and lone surrogates."""
     if _storable(text):
         return text
     return "".join(

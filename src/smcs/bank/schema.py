@@ -20,10 +20,21 @@ from sqlalchemy import (
     Text,
 )
 
-__all__ = ("SCHEMA_VERSION", "embedders", "embeddings", "llms", "manifest", "metadata", "outcomes", "questions")
+__all__ = (
+    "SCHEMA_VERSION",
+    "change_parts",
+    "changes",
+    "embedders",
+    "embeddings",
+    "llms",
+    "manifest",
+    "metadata",
+    "outcomes",
+    "questions",
+)
 
-SCHEMA_VERSION = 1
-"""Raised by every change to the tables below."""
+SCHEMA_VERSION = 2
+"""Raised by every change to the tables below, together with a step in `migrations`."""
 
 metadata = MetaData()
 
@@ -77,6 +88,8 @@ outcomes = Table(
     Column("cached_tokens", Integer),
     Column("cost_usd", Float),
     Column("seconds", Float),
+    # How many answers the score is the mean of; part of the digest only where it is not 1, as it once was not stored.
+    Column("samples", Integer, CheckConstraint("samples >= 1"), nullable=False, server_default="1"),
     Column("digest", LargeBinary(32), nullable=False),
     Column("created", Float, nullable=False),
 )
@@ -102,4 +115,40 @@ embeddings = Table(
     # float32, little-endian, unit norm.
     Column("vector", LargeBinary, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
+)
+
+# Removing a question looks for its vectors.
+Index("bank_embeddings_by_question", embeddings.c.question_id)
+
+# What was done to the bank on purpose, and what it takes to reverse it. Outcomes of ordinary grading are not here.
+changes = Table(
+    "bank_changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("created", Float, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("run_id", Text),
+    # JSON object such as {"questions_added": 3}.
+    Column("counts", Text, nullable=False),
+    Column("sum_before", String(64), nullable=False),
+    Column("sum_after", String(64), nullable=False),
+    Column("undoes", Integer),
+    Column("undone_by", Integer),
+)
+
+# The steps of a change in their order; undoing goes through them backwards.
+change_parts = Table(
+    "bank_change_parts",
+    metadata,
+    Column("change_id", ForeignKey(changes.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("target", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    # Sum of the digests that the step left behind, to notice what was built on it since.
+    Column("digest_sum", String(64), nullable=False),
+    # zlib over MessagePack: keys of what was added, whole rows of what was replaced or removed.
+    Column("payload", LargeBinary, nullable=False),
 )

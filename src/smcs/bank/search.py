@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smcs._checks import check_compat, finite_array
+from smcs.bank.estimates import Estimates
 from smcs.bank.index import MISSING, BankIndex, QuestionIds
 from smcs.bank.quantized import Quantized
 from smcs.errors import InputError
@@ -54,6 +55,8 @@ class Retrieved:
     embedder: str
     """Whose embeddings were compared."""
     _ids: QuestionIds
+    estimated: tuple[bool, ...] = ()
+    """(R,) whether the prior rests on predicted probabilities where the LLM was not graded; empty means of none."""
 
     @cached_property
     def question_ids(self) -> tuple[str, ...]:
@@ -93,7 +96,12 @@ def similarities(embeddings: NDArray[np.float32], query: NDArray[np.float32]) ->
 
 
 def search(
-    index: BankIndex, embedding: ArrayLike, selection: Selection, *, quantized: Quantized | None = None
+    index: BankIndex,
+    embedding: ArrayLike,
+    selection: Selection,
+    *,
+    quantized: Quantized | None = None,
+    estimates: Estimates | None = None,
 ) -> Retrieved:
     """Search an index for one question.
 
@@ -103,6 +111,8 @@ def search(
         selection: How the support set is selected.
         quantized: The index in int8, for a first pass that reads a quarter of the memory. The similarities of the
             rows it leaves are computed by the same float32 kernel as without it.
+        estimates: What stands in for missing outcomes of LLMs that have few; without it, as for all others, an LLM's
+            mean over the support set does.
 
     Raises:
         InputError: The embedding has another length than the bank's, is zero, or holds NaN or infinity; or an option
@@ -110,17 +120,19 @@ def search(
     """
     query = _queries(index, finite_array("embedding", embedding, ndim=1)[None, :])[0]
     if quantized is None or len(index.ids) <= selection.base + 1:
-        return _retrieved(index, similarities(index.embeddings, query), selection)
+        return _retrieved(index, similarities(index.embeddings, query), selection, estimates)
     _check(selection)
 
     def exact(rows: NDArray[np.intp]) -> NDArray[np.float32]:
         return similarities(index.embeddings.take(rows, axis=0), query)
 
     rows = quantized.candidates(query, exact, base=selection.base, tolerance=selection.tolerance)
-    return _retrieved(index, exact(rows), selection, rows=rows)
+    return _retrieved(index, exact(rows), selection, estimates, rows=rows)
 
 
-def search_many(index: BankIndex, embeddings: ArrayLike, selection: Selection) -> tuple[Retrieved, ...]:
+def search_many(
+    index: BankIndex, embeddings: ArrayLike, selection: Selection, *, estimates: Estimates | None = None
+) -> tuple[Retrieved, ...]:
     """Search an index for Q questions at once, with one matrix product per batch.
 
     Similarities are float32 sums in another order than those of `search`: they agree to about 1e-6.
@@ -129,6 +141,7 @@ def search_many(index: BankIndex, embeddings: ArrayLike, selection: Selection) -
         index: The bank.
         embeddings: (Q, d), rows as in `search`.
         selection: How the support sets are selected.
+        estimates: As in `search`.
 
     Returns:
         Q results, in order.
@@ -141,17 +154,31 @@ def search_many(index: BankIndex, embeddings: ArrayLike, selection: Selection) -
     found: list[Retrieved] = []
     for start in range(0, len(queries), batch):
         block = queries[start : start + batch] @ index.embeddings.T
-        found += [_retrieved(index, row, selection) for row in block]
+        found += [_retrieved(index, row, selection, estimates) for row in block]
     return tuple(found)
 
 
 def _retrieved(
-    index: BankIndex, values: NDArray[np.float32], selection: Selection, *, rows: NDArray[np.intp] | None = None
+    index: BankIndex,
+    values: NDArray[np.float32],
+    selection: Selection,
+    estimates: Estimates | None,
+    *,
+    rows: NDArray[np.intp] | None = None,
 ) -> Retrieved:
     support = support_set(values, base=selection.base, tolerance=selection.tolerance, compat=selection.compat)
     if rows is not None:
         support = SupportSet(rows[support.indices], support.similarities)
-    return Retrieved(support, _prior(index, support), index.llms, index.embedder, index.ids)
+    prior = _prior(index, support)
+    if estimates is None:
+        return Retrieved(support, prior, index.llms, index.embedder, index.ids)
+    chances = estimates.chances.take(support.indices, axis=0)
+    scores = _grades(index.outcomes.take(support.indices, axis=0).take(estimates.columns, axis=1))
+    filled = np.where(np.isnan(scores), chances, scores)
+    prior[estimates.columns] = weighted_prior(filled, support.similarities)
+    estimated = np.zeros(len(index.llms), dtype=np.bool_)
+    estimated[estimates.columns] = True
+    return Retrieved(support, prior, index.llms, index.embedder, index.ids, tuple(estimated.tolist()))
 
 
 def _prior(index: BankIndex, support: SupportSet) -> NDArray[np.float64]:

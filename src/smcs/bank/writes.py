@@ -1,37 +1,40 @@
-"""What can be changed in a bank's tables, in one write transaction: all or nothing, and twice is once."""
+"""What can be changed in a bank's tables, in one write transaction: all or nothing, and twice is once.
+
+Everything goes through `rows`, which keeps the sums and, where the transaction is a change that is logged, the log.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed_copy
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 
 from smcs.bank import reads, schema
-from smcs.bank.database import EMPTY_SUM, Writer
+from smcs.bank.database import Writer
 from smcs.bank.reads import chunks
-from smcs.bank.records import (
-    Row,
-    add_digests,
-    check_name,
-    llm_digest,
-    vector_digest,
-)
+from smcs.bank.records import EMPTY_SUM, Row, check_name, outcome_of, outcome_row, vector_digest
+from smcs.bank.rows import TARGETS, TargetName, digests, drop, put
 from smcs.errors import BankError, InputError
 
 __all__ = (
     "EmbeddedTexts",
     "add_llms",
     "add_questions",
+    "merge_questions",
     "record",
     "remove_llm",
     "remove_questions",
     "store_embeddings",
     "unit_rows",
 )
+
+_QUESTIONS_AT_ONCE = 50
+"""Whose outcomes are taken out together: a whole row may hold a long response, for every LLM."""
 
 _ASKED = ("text", "choices", "gold", "grader", "check_json")
 
@@ -64,31 +67,50 @@ def add_questions(writer: Writer, questions: Iterable[Row], *, replace: bool) ->
             "Give the new one its own id, or pass replace=True, which drops outcomes if what is asked has changed."
         )
     asked_anew = [row["id"] for row in changed if any(row[name] != getattr(known[row["id"]], name) for name in _ASKED)]
-    _remove_outcomes(writer, asked_anew)
+    _drop_with(writer, "outcomes", asked_anew)
     new = [row for row in rows.values() if row["id"] not in known]
-    writer.count(old=[known[row["id"]].digest for row in changed], new=[row["digest"] for row in [*changed, *new]])
     now = time.time()
-    writer.upsert(schema.questions, [{**row, "created": now} for row in [*changed, *new]])
+    old = {("", row["id"]): known[row["id"]].digest for row in changed}
+    put(writer, TARGETS["questions"], [{**row, "created": now} for row in [*changed, *new]], old)
     return len(new)
 
 
 def remove_questions(writer: Writer, ids: Iterable[str]) -> int:
     """Remove questions with their outcomes and embeddings, and return how many there were."""
-    known = reads.question_rows(writer.connection, list(dict.fromkeys(ids)))
-    present = list(known)
-    _remove_outcomes(writer, present)
-    gone: dict[str, list[bytes]] = {}
-    table = schema.embeddings
-    for chunk in chunks(present):
-        statement = select(table.c.embedder, table.c.digest).where(table.c.question_id.in_(chunk))
-        for name, digest in writer.connection.execute(statement):
-            gone.setdefault(name, []).append(digest)
-        writer.connection.execute(delete(table).where(table.c.question_id.in_(chunk)))
-        writer.connection.execute(delete(schema.questions).where(schema.questions.c.id.in_(chunk)))
-    for name, digests in gone.items():
-        _count_vectors(writer, name, old=digests)
-    writer.count(old=[row.digest for row in known.values()])
-    return len(present)
+    wanted = list(dict.fromkeys(ids))
+    _drop_with(writer, "outcomes", wanted)
+    _drop_with(writer, "embeddings", wanted)
+    return _drop_with(writer, "questions", wanted)
+
+
+def merge_questions(writer: Writer, keep: str, duplicates: Sequence[str]) -> int:
+    """Remove questions that are the same as another, which takes over those outcomes that it lacks.
+
+    Returns how many outcomes moved.
+
+    An LLM's outcome on the kept question stays; where it has none, the first duplicate that has one gives it.
+
+    Raises:
+        BankError: A question is not in the bank.
+        InputError: No duplicate is named, one twice, or the kept question is among them.
+    """
+    if not duplicates or len({keep, *duplicates}) != len(duplicates) + 1:
+        raise InputError("Name at least one duplicate, each once, and not the question that is kept.")
+    _check_questions(writer, [keep, *duplicates])
+    table = schema.outcomes
+    taken = set(writer.connection.execute(select(table.c.llm).where(table.c.question_id == keep)).scalars())
+    count = 0
+    for duplicate in duplicates:
+        found = writer.connection.execute(select(table).where(table.c.question_id == duplicate)).mappings()
+        moved = [row for row in found if row["llm"] not in taken]
+        taken.update(row["llm"] for row in moved)
+        there = [
+            {**outcome_row(changed_copy(outcome_of(row), question_id=keep)), "created": row["created"]} for row in moved
+        ]
+        put(writer, TARGETS["outcomes"], there, {})
+        count += len(there)
+    remove_questions(writer, duplicates)
+    return count
 
 
 def add_llms(writer: Writer, names: Iterable[str]) -> int:
@@ -98,8 +120,7 @@ def add_llms(writer: Writer, names: Iterable[str]) -> int:
     for name in new:
         check_name("an LLM's name", name)
     now = time.time()
-    writer.upsert(schema.llms, [{"name": name, "created": now} for name in new])
-    writer.count(new=[llm_digest(name) for name in new])
+    put(writer, TARGETS["llms"], [{"name": name, "created": now} for name in new], {})
     return len(new)
 
 
@@ -111,14 +132,9 @@ def remove_llm(writer: Writer, name: str) -> None:
     """
     reads.check_llms(writer.connection, [name])
     table = schema.outcomes
-    writer.count(
-        old=[
-            llm_digest(name),
-            *writer.connection.execute(select(table.c.digest).where(table.c.llm == name)).scalars(),
-        ]
-    )
-    writer.connection.execute(delete(table).where(table.c.llm == name))
-    writer.connection.execute(delete(schema.llms).where(schema.llms.c.name == name))
+    for chunk in chunks(sorted(reads.answered(writer.connection, name))):
+        drop(writer, TARGETS["outcomes"], (table.c.llm == name) & table.c.question_id.in_(chunk))
+    drop(writer, TARGETS["llms"], schema.llms.c.name == name)
 
 
 def record(writer: Writer, outcomes: Iterable[Row]) -> int:
@@ -127,27 +143,13 @@ def record(writer: Writer, outcomes: Iterable[Row]) -> int:
     Raises:
         BankError: A question or an LLM is not in the bank.
     """
-    by_llm: dict[str, dict[str, Row]] = {}
-    for row in outcomes:
-        by_llm.setdefault(row["llm"], {})[row["question_id"]] = row
-    reads.check_llms(writer.connection, by_llm)
-    changed: list[Row] = []
-    table = schema.outcomes
-    for llm, rows in by_llm.items():
-        known: dict[str, bytes] = {}
-        for chunk in chunks(list(rows)):
-            statement = select(table.c.question_id, table.c.digest)
-            statement = statement.where(table.c.llm == llm, table.c.question_id.in_(chunk))
-            known.update((row.question_id, row.digest) for row in writer.connection.execute(statement))
-        fresh = [row for question_id, row in rows.items() if known.get(question_id) != row["digest"]]
-        _check_questions(writer, [row["question_id"] for row in fresh if row["question_id"] not in known])
-        writer.count(
-            new=[row["digest"] for row in fresh],
-            old=[known[row["question_id"]] for row in fresh if row["question_id"] in known],
-        )
-        changed += fresh
+    rows = {(row["llm"], row["question_id"]): row for row in outcomes}
+    reads.check_llms(writer.connection, {llm for llm, _ in rows})
+    known = digests(writer, TARGETS["outcomes"], rows)
+    changed = {key: row for key, row in rows.items() if known.get(key) != row["digest"]}
+    _check_questions(writer, {question_id for llm, question_id in changed if (llm, question_id) not in known})
     now = time.time()
-    writer.upsert(table, [{**row, "created": now} for row in changed])
+    put(writer, TARGETS["outcomes"], [{**row, "created": now} for row in changed.values()], known)
     return len(changed)
 
 
@@ -169,9 +171,9 @@ def store_embeddings(writer: Writer, embedder: str, texts: EmbeddedTexts, vector
     unit = unit_rows(vectors, rows=len(ids))
     if len(set(ids)) != len(ids):
         raise InputError("`ids` names a question more than once.")
-    questions = reads.question_rows(writer.connection, ids)
-    _check_questions(writer, [question_id for question_id in ids if question_id not in questions])
-    hashes = texts.text_hashes or [questions[question_id].text_hash for question_id in ids]
+    present = reads.text_hashes(writer.connection, ids)
+    _check_questions(writer, ids, present)
+    hashes = texts.text_hashes or [present[question_id] for question_id in ids]
     if not ids:
         return 0
     _prepare_embedder(writer, embedder, unit.shape[1])
@@ -180,16 +182,9 @@ def store_embeddings(writer: Writer, embedder: str, texts: EmbeddedTexts, vector
         blob = vector.tobytes()
         key: Row = {"embedder": embedder, "question_id": question_id, "text_hash": text_hash, "vector": blob}
         rows.append({**key, "digest": vector_digest(question_id, text_hash, blob)})
-    table = schema.embeddings
-    known: dict[str, bytes] = {}
-    for chunk in chunks(ids):
-        statement = select(table.c.question_id, table.c.digest)
-        statement = statement.where(table.c.embedder == embedder, table.c.question_id.in_(chunk))
-        known.update((row.question_id, row.digest) for row in writer.connection.execute(statement))
-    changed = [row for row in rows if known.get(row["question_id"]) != row["digest"]]
-    replaced = [known[row["question_id"]] for row in changed if row["question_id"] in known]
-    writer.upsert(table, changed)
-    _count_vectors(writer, embedder, new=[row["digest"] for row in changed], old=replaced)
+    known = digests(writer, TARGETS["embeddings"], [(embedder, question_id) for question_id in ids])
+    changed = [row for row in rows if known.get((embedder, row["question_id"])) != row["digest"]]
+    put(writer, TARGETS["embeddings"], changed, known)
     return len(changed)
 
 
@@ -217,7 +212,7 @@ def _prepare_embedder(writer: Writer, name: str, dimensions: int) -> None:
     row = reads.embedder_row(writer.connection, name)
     if row is None:
         values: Row = {"name": name, "dimensions": dimensions, "vector_sum": EMPTY_SUM}
-        writer.upsert(schema.embedders, [values])
+        put(writer, TARGETS["embedders"], [values], {})
         writer.default_embedder = writer.default_embedder or name
     elif row.dimensions != dimensions:
         raise BankError(
@@ -226,23 +221,14 @@ def _prepare_embedder(writer: Writer, name: str, dimensions: int) -> None:
         )
 
 
-def _count_vectors(writer: Writer, embedder: str, *, new: Sequence[bytes] = (), old: Sequence[bytes] = ()) -> None:
-    table = schema.embedders
-    total = writer.connection.execute(select(table.c.vector_sum).where(table.c.name == embedder)).scalar_one()
-    changed = add_digests(total, new=new, old=old)
-    writer.connection.execute(update(table).where(table.c.name == embedder).values(vector_sum=changed))
+def _drop_with(writer: Writer, name: TargetName, ids: Sequence[str]) -> int:
+    """Take the rows of some questions out of a table."""
+    target = TARGETS[name]
+    return sum(drop(writer, target, target.id.in_(chunk)).count for chunk in chunks(ids, _QUESTIONS_AT_ONCE))
 
 
-def _remove_outcomes(writer: Writer, ids: Sequence[str]) -> None:
-    table = schema.outcomes
-    for chunk in chunks(ids):
-        statement = select(table.c.digest).where(table.c.question_id.in_(chunk))
-        writer.count(old=list(writer.connection.execute(statement).scalars()))
-        writer.connection.execute(delete(table).where(table.c.question_id.in_(chunk)))
-
-
-def _check_questions(writer: Writer, ids: Sequence[str]) -> None:
-    known = reads.question_rows(writer.connection, ids)
+def _check_questions(writer: Writer, ids: Collection[str], known: Collection[str] | None = None) -> None:
+    present = reads.text_hashes(writer.connection, list(ids)) if known is None else known
     for question_id in ids:
-        if question_id not in known:
+        if question_id not in present:
             raise BankError(f"Question {question_id!r} is not in this bank; add_questions adds it.")

@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smcs.cli._bank_add_llm import add_llm
+from smcs.cli._bank_audit import audit
+from smcs.cli._bank_build import build
+from smcs.cli._bank_embed import embed
+from smcs.cli._bank_export import export_bank
+from smcs.cli._bank_feedback import add_question, feedback
+from smcs.cli._bank_history import history, merge, remove, undo
+from smcs.cli._bank_import import import_bank
+from smcs.cli._banks import open_named_bank
 from smcs.cli._seed import seed
 
 if TYPE_CHECKING:
@@ -20,6 +29,18 @@ __all__ = ("app",)
 
 app = typer.Typer(help="Look at, make, export and import question banks.", no_args_is_help=True)
 app.command("seed")(seed)
+app.command("import")(import_bank)
+app.command("export")(export_bank)
+app.command("embed")(embed)
+app.command("build")(build)
+app.command("add-llm")(add_llm)
+app.command("add-question")(add_question)
+app.command("feedback")(feedback)
+app.command("audit")(audit)
+app.command("history")(history)
+app.command("undo")(undo)
+app.command("remove")(remove)
+app.command("merge")(merge)
 
 
 @app.command()
@@ -35,63 +56,14 @@ def info(
 
     Accuracy is the mean score of what is graded; a missing or ungraded outcome is not a zero.
     """
-    from smcs.config import find_config, open_bank
-    from smcs.errors import ConfigError
-
-    if url is None:
-        settings = find_config(config)
-        if settings.config.bank is None:
-            raise ConfigError(f"{settings.source} names no bank. Name one: smcs bank info BANK.")
-        opened = open_bank(settings.config.bank, settings.folder)
-    else:
-        opened = open_bank(url)
-    with opened:
-        found = opened.info()
+    with open_named_bank(url, config) as bank:
+        found = bank.info()
     if as_json:
         typer.echo(json.dumps(_report(found), indent=2))
         return
     from rich.console import Console
 
     _print_info(found, Console())
-
-
-@app.command("export")
-def export_bank(
-    url: Annotated[str, typer.Argument(metavar="BANK", help="Path, database URL, or `seed`.")],
-    out: Annotated[Path, typer.Argument(help="File to write: JSON lines, gzipped if it ends in .gz.")],
-    embedder: Annotated[
-        list[str] | None, typer.Option("--embedder", help="Include the vectors of this embedder; may be repeated.")
-    ] = None,
-    command: Annotated[str, typer.Option(help="What made the bank, kept in the file's header.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Write a bank to one file that another machine can import; the same content gives the same bytes."""
-    from smcs.config import open_bank
-
-    with open_bank(url) as bank:
-        bank.export_to(out, embedders=embedder or (), command=command)
-        report = {"file": str(out), "bytes": out.stat().st_size, "questions": len(bank), "llms": len(bank.llms)}
-    typer.echo(
-        json.dumps(report)
-        if as_json
-        else f"{out}: {report['questions']} questions, {report['llms']} LLMs, {report['bytes']:,} bytes"
-    )
-
-
-@app.command("import")
-def import_bank(
-    file: Annotated[Path, typer.Argument(help="A file of `smcs bank export`.")],
-    url: Annotated[str, typer.Argument(metavar="BANK", help="Path or database URL; made if it does not exist.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Add what an exported file holds to a bank, all of it or nothing."""
-    from smcs.bank import QuestionBank
-
-    exists = "://" in url or Path(url).expanduser().exists()
-    with QuestionBank.open(url) if exists else QuestionBank.create(url) as bank:
-        brought = bank.import_from(file)
-    new = f"{brought.questions} questions, {brought.llms} LLMs, {brought.outcomes} outcomes"
-    typer.echo(json.dumps(asdict(brought)) if as_json else f"{url}: new are {new}")
 
 
 def _report(found: BankInfo) -> dict[str, Any]:
