@@ -1,4 +1,4 @@
-"""Programs per second through the sandbox: trivial scripts, and functions with three tests.
+"""Trivial programs per second: through the sandbox alone, and through `grade` in each style, three tests each.
 
 Usage: python benchmarks/sandbox.py [--count N] [--threads N] [--json PATH]
 """
@@ -13,11 +13,39 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from smcs.grading.sandbox import check_function, run_program
+from smcs.grading import grade
+from smcs.grading.sandbox import check_function, isolation_report, run_program
+from smcs.types import Question
 
 TESTS = "assert square(2) == 4\nassert square(3) == 9\nassert square(-1) == 1"
+FUNCTION = "```python\ndef square(x):\n    return x * x\n```"
+METHOD = "```python\nclass Solution:\n    def square(self, x: Optional[int]) -> int:\n        return x * x\n```"
+SCRIPT = "```python\nx = int(input())\nprint(x * x)\n```"
+NUMBERS = (2, 3, -1)
+STYLES: dict[str, tuple[dict[str, Any], str]] = {
+    "grade, asserts": ({"entry_point": "square", "tests": TESTS}, FUNCTION),
+    "grade, class": (
+        {
+            "style": "class",
+            "entry_point": "Solution",
+            "setup": "from typing import *\nimport collections, heapq, math, random, re\n",
+            "tests": f"square = Solution().square\n{TESTS}",
+        },
+        METHOD,
+    ),
+    "grade, call": (
+        {"style": "call", "entry_point": "square", "cases": [{"input": [n], "output": n * n} for n in NUMBERS]},
+        FUNCTION,
+    ),
+    "grade, stdin (3 runs)": (
+        {"style": "stdin", "cases": [{"input": f"{n}\n", "output": f"{n * n}\n"} for n in NUMBERS]},
+        SCRIPT,
+    ),
+}
 
 
 def script() -> None:
@@ -26,6 +54,12 @@ def script() -> None:
 
 def function() -> None:
     assert check_function("def square(x):\n    return x * x", entry_point="square", tests=TESTS).passed
+
+
+def graded(name: str) -> None:
+    check, answer = STYLES[name]
+    given = grade(Question(name, "", grader="code", check=check), answer)
+    assert given.score == 1.0, given.reason
 
 
 def bare_interpreter() -> None:
@@ -50,12 +84,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = []
-    print(f"{'what':<20} {'per second':>10} {'CPU ms each':>12}   ({options.threads} threads)")
-    for name, work in (("bare interpreter", bare_interpreter), ("script", script), ("function, 3 tests", function)):
+    print(isolation_report())
+    print(f"{'what':<22} {'per second':>10} {'CPU ms each':>12}   ({options.threads} threads)")
+    works: dict[str, Callable[[], None]] = {
+        "bare interpreter": bare_interpreter,
+        "script": script,
+        "function, 3 tests": function,
+        **{style: partial(graded, style) for style in STYLES},
+    }
+    for name, work in works.items():
         work()
         rate, cpu = measure(work, count=options.count, threads=options.threads)
         rows.append({"what": name, "per_second": rate, "cpu_ms": cpu})
-        print(f"{name:<20} {rate:>10.1f} {cpu:>12.1f}")
+        print(f"{name:<22} {rate:>10.1f} {cpu:>12.1f}")
     if options.json:
         options.json.write_text(
             json.dumps({"count": options.count, "threads": options.threads, "rows": rows}, indent=2)

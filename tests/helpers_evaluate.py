@@ -47,7 +47,7 @@ class CountingLLM:
         self.most_in_flight = 0
 
     async def complete(self, request: Request, *, on_delta: object = None) -> Completion:
-        number = int(request.messages[-1].content.split()[2])
+        number = int("".join(filter(str.isdigit, request.messages[-1].content.partition("+")[0])))
         self.asked.append(number)
         self.requests.append(request)
         self.in_flight += 1
@@ -70,5 +70,5 @@ class NamedAnswerer:
         self.name = name
         self._answer = answer
 
-    async def answer(self, question: Question) -> Attempt:
+    async def answer(self, question: Question, sample: int = 0) -> Attempt:
         return Attempt(self.name, "grading", "ok", choices=(Choice(self._answer),))

@@ -62,6 +62,7 @@ class Collaboration:
         *,
         strategy_name: str = "smcs",
         profile_name: str | None = None,
+        bank: str | Path | None = None,
         **changes: Any,
     ) -> Self:
         """Build from a config file.
@@ -70,14 +71,18 @@ class Collaboration:
             path: An `smcs.yaml`; `None` takes `SMCS_CONFIG`, `./smcs.yaml`, or else the embedded local pool.
             strategy_name: How questions are answered.
             profile_name: Another profile than the file's.
+            bank: Another question bank than the file's: a path (from the working folder), a URL, or "seed".
             changes: Fields of `Settings` that differ from the file's.
 
         Raises:
+            BankError: The bank cannot be used.
             ConfigError: The file, or something it names, is wrong.
         """
         from smcs.config import Live, find_config
 
         found = find_config(path)
+        if bank is not None:
+            found = replace(found, config=found.config.model_copy(update={"bank": _from_here(bank)}))
         settings = _changed(found.config.settings(profile_name), changes)
         strategy(strategy_name)
         live = Live(found)
@@ -217,6 +222,12 @@ class _LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _from_here(bank: str | Path) -> str:
+    """Return a bank's name so that it means the same in any folder."""
+    name = str(bank)
+    return name if name == "seed" or "://" in name else str(Path(name).expanduser().absolute())
 
 
 def _query(question: Question) -> Query:

@@ -76,6 +76,8 @@ class EstimatedPrior:
     """The prior divided by the support set's total similarity: the weighted share of right answers, 0 to 1."""
     drop_weight: float | None = None
     """For referencers: the probability of being drawn first (Eq. 6)."""
+    predicted: bool = False
+    """Whether it was graded on few questions, so that predictions stand in for its missing outcomes."""
 
 
 @dataclass(frozen=True, slots=True)

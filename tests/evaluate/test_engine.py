@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +19,10 @@ import pytest
 from helpers_evaluate import CountingLLM, NamedAnswerer, additions, ask, new_bank
 from smcs.bank import QuestionBank
 from smcs.errors import InputError, LLMError
-from smcs.evaluate import GradingProgress, engine, grade_answerers, regrade, run_grading
+from smcs.evaluate import Budget, GradingProgress, call_seed, grade_answerers, recorder, regrade, run_grading
 from smcs.evaluate.engine import interleaved
 from smcs.llms.pool import Member
-from smcs.types import Grade, Price, Question, Sampling
+from smcs.types import Choice, Completion, Grade, Price, Question, Request, Sampling, Usage
 
 CHILD = """
 import asyncio, sys
@@ -102,10 +105,127 @@ async def test_a_failed_call_is_no_outcome_and_is_asked_next_time(tmp_path: Path
         assert {failure.question_id for failure in done.failures} == {f"q{i:04d}" for i in range(0, 40, 4)}
         assert any("down" in failure.error for failure in done.failures)
         assert (done.progress.done, done.progress.failed, done.progress.accuracy) == (30, 10, 1.0)
+        assert done.status == "failures"
         assert np.isnan(bank.outcomes().scores).sum() == 10
         healthy = CountingLLM()
         assert (await run_grading(questions, [Member("a", healthy)], bank, messages=ask)).complete
         assert sorted(healthy.asked) == list(range(0, 40, 4))
+
+
+async def test_failures_that_pass_are_repeated_after_all_others(tmp_path: Path) -> None:
+    tries: Counter[int] = Counter()
+
+    def fails(number: int) -> Exception | None:
+        tries[number] += 1
+        if number == 7:
+            return LLMError("the prompt is too long", llm="a", http_status=400)
+        return LLMError("down", llm="a", http_status=503) if number % 10 == 0 and tries[number] < 3 else None
+
+    seen: list[GradingProgress] = []
+    llm = CountingLLM(fails=fails)
+    with new_bank(tmp_path) as bank:
+        report = await run_grading(
+            additions(40), [Member("a", llm)], bank, messages=ask, concurrency=3, on_progress=seen.append
+        )
+        assert sorted(bank.answered("a")) == [f"q{i:04d}" for i in range(40) if i != 7]
+    done = report.answerers[0]
+    assert [failure.question_id for failure in done.failures] == ["q0007"]
+    assert (done.progress.failed, done.progress.done, done.status) == (1, 39, "failures")
+    assert max(progress.failed for progress in seen) == 5
+    assert tries == {**dict.fromkeys(range(40), 1), **dict.fromkeys((0, 10, 20, 30), 3)}
+    assert set(llm.asked[:40]) == set(range(40))
+
+
+async def test_failures_are_all_counted_and_some_are_listed(tmp_path: Path) -> None:
+    llm = CountingLLM(fails=lambda number: LLMError("no", llm="a", http_status=400))
+    with new_bank(tmp_path) as bank:
+        report = await run_grading(additions(300), [Member("a", llm)], bank, messages=ask, give_up_after=1000)
+    assert (report.answerers[0].progress.failed, len(report.answerers[0].failures)) == (300, 100)
+    assert len(llm.asked) == 300
+
+
+async def test_several_samples_have_seeds_of_their_own_and_a_mean_score(tmp_path: Path) -> None:
+    class Wavering(CountingLLM):
+        async def complete(self, request: Request, *, on_delta: object = None) -> Completion:
+            number = int(request.messages[-1].content.split()[2])
+            self.requests.append(request)
+            odd = (request.sampling.seed or 0) % 2
+            return Completion((Choice(f"Answer: {number + odd}"),), Usage(10, 4))
+
+    llms = [Wavering(), Wavering()]
+    outcomes = []
+    for place, llm in enumerate(llms):
+        (tmp_path / str(place)).mkdir()
+        questions = additions(20)[:: 1 - 2 * place]
+        with new_bank(tmp_path / str(place)) as bank:
+            await run_grading(
+                questions,
+                [Member("a", llm, price=Price(1.0, 1.0))],
+                bank,
+                messages=ask,
+                seed=5,
+                samples=4,
+                concurrency=1 + 7 * place,
+            )
+            outcomes.append([replace(outcome, seconds=None) for outcome in bank.recorded("a")])
+    assert outcomes[0] == outcomes[1]
+    for outcome in outcomes[0]:
+        odd = [call_seed(5, outcome.question_id, sample) % 2 for sample in range(4)]
+        assert outcome.score == sum(odd) / 4
+        assert outcome.response == f"Answer: {int(outcome.question_id[1:]) + odd[0]}"
+        assert (outcome.samples, outcome.usage.completion_tokens) == (4, 16)
+        assert outcome.cost_usd == pytest.approx(56e-6)
+    assert len({request.sampling.seed for request in llms[0].requests}) == 80
+
+
+async def test_a_cap_on_money_stops_cleanly_and_a_higher_one_goes_on(tmp_path: Path) -> None:
+    price = Price(0.0, 100.0)
+    options = {"messages": ask, "sampling": lambda question: Sampling(max_tokens=10), "concurrency": 5}
+    with new_bank(tmp_path) as bank:
+        llm = CountingLLM(delay=0.002)
+        cap = Budget(0.0105)
+        report = await run_grading(additions(50), [Member("a", llm, price=price)], bank, budget=cap, **options)  # type: ignore[arg-type]
+        done = report.answerers[0]
+        assert done.status == "budget"
+        assert "the next call may cost $0.0010" in done.note
+        assert done.progress.done == len(llm.asked) == len(bank.answered("a")) == 32  # 3 of at most 10 tokens each
+        assert done.progress.failed == 0
+        assert cap.spent == pytest.approx(done.progress.cost_usd) == pytest.approx(32 * 3e-4)
+        more = Budget(1.0)
+        again = CountingLLM()
+        report = await run_grading(additions(50), [Member("a", again, price=price)], bank, budget=more, **options)  # type: ignore[arg-type]
+        assert report.complete
+        assert len(again.asked) == 50 - 32
+
+
+def test_seeds_follow_from_the_call_alone() -> None:
+    assert call_seed(0, "mmlu_pro/70") == 286099721
+    assert len({call_seed(seed, f"q{i}", sample) for seed in (0, 1) for i in range(100) for sample in (0, 1)}) == 400
+
+
+async def test_a_slow_grader_does_not_keep_others_from_being_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = [replace(q, grader="code" if i % 4 == 0 else "number") for i, q in enumerate(additions(80))]
+    all_asked = threading.Event()
+    waited: list[bool] = []
+
+    def grade(question: Question, answer: str) -> Grade:
+        if question.grader == "code":
+            waited.append(all_asked.wait(20))
+        return Grade(1.0)
+
+    def note(number: int) -> bool:
+        if len(llm.asked) == 80:
+            all_asked.set()
+        return False
+
+    llm = CountingLLM(wrong=note)
+    monkeypatch.setattr(recorder, "grade", grade)
+    with new_bank(tmp_path) as bank:
+        report = await run_grading(questions, [Member("a", llm)], bank, messages=ask, concurrency=2)
+    assert report.complete
+    assert waited == [True] * 20
 
 
 async def test_a_dead_llm_is_given_up_and_the_next_one_runs(tmp_path: Path) -> None:
@@ -135,7 +255,7 @@ async def test_a_grader_that_fails_leaves_the_answer_ungraded(tmp_path: Path, mo
     def grade(question: Question, answer: str) -> Grade:
         raise ValueError("cannot read this")
 
-    monkeypatch.setattr(engine, "grade", grade)
+    monkeypatch.setattr(recorder, "grade", grade)
     with new_bank(tmp_path) as bank:
         report = await run_grading(additions(4), [Member("a", CountingLLM())], bank, messages=ask)
         assert report.complete
@@ -223,8 +343,8 @@ async def test_a_bank_that_refuses_ends_the_run(tmp_path: Path, monkeypatch: pyt
 def test_killed_and_started_again_ends_as_an_undisturbed_run(tmp_path: Path) -> None:
     disturbed, undisturbed = tmp_path / "killed.db", tmp_path / "whole.db"
     acknowledged = 0
-    for _ in range(4):
-        child = start_child(disturbed, 0.02)
+    for _ in range(5):
+        child = start_child(disturbed, 0.1)
         assert child.stdout is not None
         for line in itertools.islice(child.stdout, 2):
             acknowledged = max(acknowledged, int(line.split()[1])) if line.startswith("a") else acknowledged

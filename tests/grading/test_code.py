@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from smcs.errors import InputError
-from smcs.grading import code
-from smcs.grading.code import extract_program, grade_code
+from smcs.grading import code_styles
+from smcs.grading.code import grade_code
+from smcs.grading.code_extract import extract_function
 from smcs.grading.sandbox import CheckResult, ProgramResult
 from smcs.types import Question
 
@@ -65,8 +66,8 @@ def test_an_example_of_use_in_the_same_block_is_no_harm() -> None:
 
 def test_extraction_prefers_the_block_with_the_function() -> None:
     answer = f"```python\n{SQUARE}\n```\n```python\nprint('bye')\n```"
-    assert extract_program(answer, "square").strip() == SQUARE
-    assert extract_program(answer, "other").strip() == "print('bye')"
+    assert extract_function(answer, "square").strip() == SQUARE
+    assert extract_function(answer, "other").strip() == "print('bye')"
 
 
 def test_setup_is_given_to_program_and_tests() -> None:
@@ -79,7 +80,7 @@ def test_a_broken_sandbox_leaves_the_answer_ungraded(monkeypatch: pytest.MonkeyP
     def broken(*args: object, **kwargs: object) -> CheckResult:
         return CheckResult(None, "no processes left", ProgramResult("unavailable", "", "", seconds=0.0))
 
-    monkeypatch.setattr(code, "check_function", broken)
+    monkeypatch.setattr(code_styles, "check_function", broken)
     grade = grade_code(QUESTION, SQUARE)
     assert grade.score is None
     assert grade.reason == "no processes left"

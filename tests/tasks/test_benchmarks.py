@@ -207,7 +207,7 @@ def test_finqa_from_the_hub_shows_its_table_and_takes_percent() -> None:
     assert question.text.startswith("by what percentage did revenue rise?\n\nFrom the financial report:\n\nour revenue")
     assert "| year | revenue |\n| --- | --- |\n| 2019 | $ 100 |" in question.text
     assert question.gold == "0.12"
-    assert question.check == {"relative_tolerance": 0.005, "percent": True}
+    assert question.check == {"rounded": True, "percent": True}
     part = find_task("finqa").hub["test"][0]
     assert part.read({**ROWS["finqa"][0], "exe_ans": ""}, 0) is None
 
@@ -216,12 +216,12 @@ def test_finqa_from_the_hub_shows_its_table_and_takes_percent() -> None:
     ("answer", "meta", "grader", "check"),
     [
         ("yes", {}, "exact", {}),
-        ("1300", {}, "number", {"relative_tolerance": 0.5 / 1300}),
-        ("0.0", {}, "number", {"relative_tolerance": 0.005}),
-        ("-3.5", {}, "number", {"relative_tolerance": 0.005}),
-        ("0.00455", {"official_answer": "0.5%"}, "number", {"relative_tolerance": 0.005, "accepted": ["0.5%"]}),
-        ("0.5", {"official_answer": "44%"}, "number", {"relative_tolerance": 0.005}),
-        ("1.16", {"official_answer": "1.2\\n"}, "number", {"relative_tolerance": 0.005, "accepted": ["1.2"]}),
+        ("1300", {}, "number", {"rounded": True}),
+        ("0.0", {}, "number", {"rounded": True}),
+        ("-3.5", {}, "number", {"rounded": True}),
+        ("0.00455", {"official_answer": "0.5%"}, "number", {"rounded": True, "accepted": ["0.5%"]}),
+        ("0.5", {"official_answer": "44%"}, "number", {"rounded": True}),
+        ("1.16", {"official_answer": "1.2\\n"}, "number", {"rounded": True, "accepted": ["1.2"]}),
     ],
 )
 def test_what_counts_as_right_in_finqa(answer: str, meta: dict[str, Any], grader: str, check: dict[str, Any]) -> None:

@@ -7,12 +7,15 @@ What a write acknowledged is on disk: SQLite and PostgreSQL are told to flush, w
 
 from __future__ import annotations
 
+import os
+import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +58,17 @@ class Writer:
         """Insert rows, replacing those whose primary key is already there."""
         if not rows:
             return
-        insert = sqlite.insert if self.connection.dialect.name == "sqlite" else postgresql.insert
+        dialect = self.connection.dialect
+        insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
         statement = insert(table)
         keys = [column.name for column in table.primary_key]
         changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        self.connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
+        upsert = statement.on_conflict_do_update(index_elements=keys, set_=changes)
+        # Our columns need no conversion, and converting each of millions of values would cost as much as writing them.
+        compiled = upsert.compile(dialect=dialect, column_keys=list(rows[0]))
+        order = compiled.positiontup
+        values = list(rows) if order is None else list(map(itemgetter(*order), rows))
+        self.connection.exec_driver_sql(str(compiled), values)
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -130,7 +139,27 @@ class Database:
         """
         url = _url(url_or_path)
         if url.get_backend_name() == "sqlite":
-            Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            path = Path(url.database or "")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                return cls._create_file(path)
+        return cls._create_tables(url)
+
+    @classmethod
+    def _create_file(cls, path: Path) -> Database:
+        """Create a SQLite bank that appears under its name whole or not at all, whenever the process is killed."""
+        work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        try:
+            cls._create_tables(_url(work)).close()
+            os.link(work, path)
+        except FileExistsError:
+            raise BankError(f"Another process has just created a question bank at {str(path)!r}: open it.") from None
+        finally:
+            work.unlink(missing_ok=True)
+        return cls(_engine(_url(path)))
+
+    @classmethod
+    def _create_tables(cls, url: URL) -> Database:
         database = cls(_engine(url, wal=True))
         try:
             if database._schema_version() is not None:

@@ -21,6 +21,9 @@ def ask(
     question: Annotated[str | None, typer.Argument(help="The question; `-` or nothing reads stdin.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the question from a file.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Config file.")] = None,
+    bank: Annotated[
+        str | None, typer.Option("--bank", help="Question bank: a path, a database URL, or `seed`; else the config's.")
+    ] = None,
     strategy: Annotated[str, typer.Option(help="How to answer; see `smcs strategies list`.")] = "smcs",
     profile: Annotated[str | None, typer.Option(help="paper, balanced, fast or max.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="Referencers.")] = None,
@@ -40,7 +43,7 @@ def ask(
     text = _read(question, file)
     caps = {"max_calls": max_calls, "max_seconds": max_seconds, "max_usd": max_usd}
     changes = {name: value for name, value in {"k": k, "n": n, "seed": seed, **caps}.items() if value is not None}
-    team = Collaboration.from_config(config, strategy_name=strategy, profile_name=profile, **changes)
+    team = Collaboration.from_config(config, strategy_name=strategy, profile_name=profile, bank=bank, **changes)
     run = asyncio.run(_answer(team, text, quiet=as_json))
     _print(run, explained=explain, as_json=as_json)
 

@@ -1,7 +1,8 @@
 """The engine: answerers over questions, concurrently, graded, each outcome recorded soon after it exists.
 
-A killed run loses at most the last second of answers; starting it again asks only what has no outcome. Failed calls
-are no outcomes: they are reported, and asked again next time.
+Asking never waits for grading or for the disk unless they fall far behind. A killed run loses the answers of about the
+last second; starting it again asks only what has no outcome. Failed calls are no outcomes: they are asked again when
+all other questions are done, then reported, and asked again next time.
 """
 
 from __future__ import annotations
@@ -9,23 +10,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from smcs.bank import QuestionBank
 from smcs.errors import InputError
 from smcs.evaluate.answerers import Answerer, MemberAnswerer
-from smcs.evaluate.progress import AnswererReport, GradingProgress, GradingReport, Tally
-from smcs.grading import grade
+from smcs.evaluate.budget import Budget
+from smcs.evaluate.progress import AnswererReport, GradingProgress, GradingReport, RunStatus, Tally
+from smcs.evaluate.recorder import Recorder
+from smcs.llms.local import available_cores
 from smcs.llms.pool import Member
-from smcs.types import Attempt, Grade, Message, Outcome, Question, Sampling
+from smcs.types import Attempt, Message, Outcome, Question, Sampling
 
-__all__ = ("ProgressSink", "grade_answerers", "interleaved", "run_grading", "safe_grade")
+__all__ = ("ProgressSink", "grade_answerers", "interleaved", "run_grading")
 
 ProgressSink = Callable[[GradingProgress], None]
 """Called on the event loop whenever outcomes were recorded or a call failed; must not block."""
 
-_BATCH = 16
-_FLUSH_SECONDS = 1.0
+_ADDED_AT_ONCE = 10_000
+_MAY_PASS = frozenset({408, 409, 425, 429})
+"""HTTP statuses below 500 after which the same request may succeed later."""
 
 
 async def run_grading(
@@ -40,6 +47,10 @@ async def run_grading(
     parallel: int = 1,
     give_up_after: int = 20,
     on_progress: ProgressSink | None = None,
+    seed: int | None = None,
+    samples: int = 1,
+    retry_rounds: int = 2,
+    budget: Budget | None = None,
 ) -> GradingReport:
     """Grade LLMs of a pool on questions of a bank.
 
@@ -48,12 +59,16 @@ async def run_grading(
         members: The LLMs; those new to the bank are added to it.
         bank: Where outcomes are recorded.
         messages: The prompt of a question.
-        sampling: Sampling of a question, laid over the member's own.
+        sampling: Sampling of a question; the member's own is laid over it.
         call_seconds: Seconds one call may take, retries included.
         concurrency: Calls in flight per member, for all or by name.
         parallel: Members that run at the same time; leave it at 1 when they share one machine.
         give_up_after: Failures in a row after which a member is stopped for this run.
         on_progress: Hears about progress.
+        seed: Gives every call a seed that follows from it, the question and the number of the sample.
+        samples: Answers per question; the score is their mean.
+        retry_rounds: How often failed questions are asked again after all others.
+        budget: What calls are paid from; a member whose next call may not fit is stopped.
 
     Returns:
         What was done and what failed.
@@ -62,7 +77,10 @@ async def run_grading(
         InputError: An argument is out of range.
         BankError: The bank refused an outcome; everything recorded before is kept.
     """
-    answerers = [MemberAnswerer(member, messages, sampling, call_seconds=call_seconds) for member in members]
+    answerers = [
+        MemberAnswerer(member, messages, sampling, call_seconds=call_seconds, seed=seed, budget=budget)
+        for member in members
+    ]
     return await grade_answerers(
         questions,
         answerers,
@@ -71,6 +89,8 @@ async def run_grading(
         parallel=parallel,
         give_up_after=give_up_after,
         on_progress=on_progress,
+        samples=samples,
+        retry_rounds=retry_rounds,
     )
 
 
@@ -83,7 +103,9 @@ async def grade_answerers(
     parallel: int = 1,
     give_up_after: int = 20,
     on_progress: ProgressSink | None = None,
-    grading_threads: int = 2,
+    grading_threads: int | None = None,
+    samples: int = 1,
+    retry_rounds: int = 2,
 ) -> GradingReport:
     """Let answerers answer questions, grade the answers and record the outcomes; skip what is recorded already.
 
@@ -95,37 +117,54 @@ async def grade_answerers(
         parallel: Answerers that run at the same time, in the order given.
         give_up_after: Failures in a row after which an answerer is stopped for this run.
         on_progress: Hears about progress.
-        grading_threads: Answers graded at the same time.
+        grading_threads: Answers that slow graders (programs, mathematics) work on at the same time; one per core, and
+            at least two, when `None`.
+        samples: Answers per question; the score is their mean.
+        retry_rounds: How often failed questions are asked again after all others.
 
     Raises:
         InputError: An argument is out of range, or two answerers share a name.
         BankError: The bank refused an outcome; everything recorded before is kept.
     """
     names = [answerer.name for answerer in answerers]
-    if len(set(names)) != len(names):
-        raise InputError(f"Answerers must have different names, got {names}.")
     slots = {name: concurrency.get(name, 8) if isinstance(concurrency, Mapping) else concurrency for name in names}
-    options = {"parallel": parallel, "give_up_after": give_up_after, "grading_threads": grading_threads}
-    for option, value in [*((f"concurrency of {name}", slots[name]) for name in names), *options.items()]:
-        if value < 1:
-            raise InputError(f"`{option}` must be at least 1, got {value}.")
+    threads = max(2, available_cores()) if grading_threads is None else grading_threads
+    _check_names(names)
+    _check_at_least(1, parallel=parallel, give_up_after=give_up_after, grading_threads=threads, samples=samples)
+    _check_at_least(1, **{f"concurrency of {name}": count for name, count in slots.items()})
+    _check_at_least(0, retry_rounds=retry_rounds)
     started = time.monotonic()
-    await asyncio.to_thread(_prepare, bank, questions, names)
     order = interleaved(questions)
-    with ThreadPoolExecutor(grading_threads, thread_name_prefix="grading") as threads:
-        runs = [
-            _Run(answerer, bank, threads, slots[answerer.name], give_up_after, on_progress) for answerer in answerers
-        ]
-        waiting = iter(runs)
+    earlier = await asyncio.to_thread(_prepare, bank, order, names)
+    plan = _Plan(samples, give_up_after, retry_rounds, on_progress)
+    runs = {answerer.name: _Run(answerer, earlier[answerer.name], plan) for answerer in answerers}
 
-        async def lane() -> None:
-            for run in waiting:
-                await run.go(order)
+    def recorded(outcomes: Sequence[Outcome]) -> None:
+        by_llm: dict[str, list[Outcome]] = {}
+        for outcome in outcomes:
+            by_llm.setdefault(outcome.llm, []).append(outcome)
+        for llm, part in by_llm.items():
+            runs[llm].count(part)
 
+    recorder = Recorder(bank, recorded, slow_threads=threads)
+    waiting = iter(runs.values())
+
+    async def lane() -> None:
+        for run in waiting:
+            await run.go(order, recorder, slots[run.name])
+
+    try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(parallel, len(runs))):
-                group.create_task(lane())
-    return GradingReport(tuple(run.report() for run in runs), time.monotonic() - started)
+            recording = group.create_task(recorder.run())
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(min(parallel, len(runs))):
+                    lanes.create_task(lane())
+            recording.cancel()
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from failures
+    finally:
+        await recorder.close()
+    return GradingReport(tuple(run.report() for run in runs.values()), time.monotonic() - started)
 
 
 def interleaved(questions: Sequence[Question]) -> list[Question]:
@@ -139,130 +178,163 @@ def interleaved(questions: Sequence[Question]) -> list[Question]:
         for j, group in enumerate(subjects.values())
         for i, question in enumerate(group)
     ]
-    return [question for *_, question in sorted(placed, key=lambda item: item[:2])]
+    placed.sort(key=lambda item: item[:2])
+    return [question for *_, question in placed]
 
 
-def safe_grade(question: Question, answer: str) -> Grade:
-    """Grade an answer; a grader that fails leaves it ungraded and says why, so a long run goes on."""
-    try:
-        return grade(question, answer)
-    except Exception as error:  # noqa: BLE001  (recorded as the reason of a missing score)
-        return Grade(None, None, f"the grader failed: {type(error).__name__}: {error}"[:500])
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What earlier runs left of one answerer."""
+
+    done: NDArray[np.bool_]
+    """(N,): which questions, in the order they are asked, have an outcome."""
+    ungraded: int
+    score: float
 
 
-def _prepare(bank: QuestionBank, questions: Sequence[Question], names: Sequence[str]) -> None:
-    bank.add_questions(questions)
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What all runs have in common."""
+
+    samples: int
+    give_up_after: int
+    retry_rounds: int
+    on_progress: ProgressSink | None
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        raise InputError(f"Answerers must have different names, got {list(names)}.")
+
+
+def _check_at_least(least: int, **options: int) -> None:
+    for option, value in options.items():
+        if value < least:
+            raise InputError(f"`{option}` must be at least {least}, got {value}.")
+
+
+def _prepare(bank: QuestionBank, order: Sequence[Question], names: Sequence[str]) -> dict[str, _Earlier]:
+    for start in range(0, len(order), _ADDED_AT_ONCE):
+        bank.add_questions(order[start : start + _ADDED_AT_ONCE])
     for name in names:
         bank.add_llm(name)
+    scores: NDArray[np.float32] | None = None
+    columns: tuple[str, ...] = ()
+    earlier = {}
+    for name in names:
+        answered = bank.answered(name)
+        done = np.fromiter((question.id in answered for question in order), np.bool_, len(order))
+        if not done.any():
+            earlier[name] = _Earlier(done, 0, 0.0)
+            continue
+        if scores is None:
+            scores, columns = _scores(bank, order)
+        values = scores[done, columns.index(name)]
+        earlier[name] = _Earlier(done, int(np.isnan(values).sum()), float(np.nansum(values, dtype=np.float64)))
+    return earlier
+
+
+def _scores(bank: QuestionBank, order: Sequence[Question]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Return the scores of all LLMs on some questions, (N, R), and the names of the R LLMs."""
+    matrix = bank.outcomes()
+    row_of = {question_id: row for row, question_id in enumerate(matrix.question_ids)}
+    return matrix.scores[[row_of[question.id] for question in order]], matrix.llms
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a group: what started it, the rest being its consequences."""
+    error: BaseException = failures
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class _Run:
     """One answerer over all questions."""
 
-    def __init__(
-        self,
-        answerer: Answerer,
-        bank: QuestionBank,
-        threads: Executor,
-        slots: int,
-        give_up_after: int,
-        on_progress: ProgressSink | None,
-    ) -> None:
+    def __init__(self, answerer: Answerer, earlier: _Earlier, plan: _Plan) -> None:
+        self.name = answerer.name
         self._answerer = answerer
-        self._bank = bank
-        self._threads = threads
-        self._slots = slots
-        self._give_up_after = give_up_after
-        self._on_progress = on_progress
-        self._tally = Tally(answerer.name, 0, ())
-        self._buffer: list[Outcome] = []
-        self._lock = asyncio.Lock()
+        self._earlier = earlier
+        self._plan = plan
+        self._tally = Tally(
+            answerer.name,
+            len(earlier.done),
+            resumed=int(earlier.done.sum()),
+            ungraded=earlier.ungraded,
+            score=earlier.score,
+        )
+        self._failed: list[Question] = []
+        self._stopped: RunStatus | None = None
+        self._note = ""
 
-    async def go(self, questions: Sequence[Question]) -> None:
-        """Ask what has no outcome yet; on a failure or when cancelled, record what is graded and leave."""
-        earlier = await asyncio.to_thread(self._earlier, questions)
-        self._tally = Tally(self._answerer.name, len(questions), earlier.values())
+    async def go(self, questions: Sequence[Question], recorder: Recorder, slots: int) -> None:
+        """Ask what has no outcome yet, then what failed; return when all answers are on disk."""
+        self._tally.start()
         self._tell()
-        pending = (question for question in questions if question.id not in earlier)
-        workers = min(self._slots, len(questions) - len(earlier))
-        try:
-            async with asyncio.TaskGroup() as group:
-                timer = group.create_task(self._flush_regularly())
-                async with asyncio.TaskGroup() as asking:
-                    for _ in range(workers):
-                        asking.create_task(self._work(pending))
-                timer.cancel()
-        finally:
-            await self._flush()
+        missing = np.flatnonzero(~self._earlier.done)
+        await self._ask_all((questions[int(i)] for i in missing), recorder, min(slots, len(missing)))
+        for _ in range(self._plan.retry_rounds):
+            again, self._failed = self._failed, []
+            if self._stopped is not None or not again:
+                break
+            self._tally.failed_in_a_row = 0
+            await self._ask_all(self._once_more(again), recorder, min(slots, len(again)))
+        await recorder.settled(self.name)
+        self._tell()
+
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes that are on disk."""
+        self._tally.add(outcomes)
+        self._tell()
 
     def report(self) -> AnswererReport:
         """Say how it ended."""
-        return AnswererReport(self._tally.progress(), tuple(self._tally.failures), self._gave_up)
+        progress = self._tally.progress()
+        status = self._stopped or ("complete" if progress.done == progress.total else "failures")
+        return AnswererReport(progress, self._tally.failures, status, self._note)
 
-    @property
-    def _gave_up(self) -> bool:
-        return self._tally.failed_in_a_row >= self._give_up_after
+    def _once_more(self, questions: Sequence[Question]) -> Iterator[Question]:
+        for question in questions:
+            self._tally.try_again(question.id)
+            yield question
 
-    def _earlier(self, questions: Sequence[Question]) -> dict[str, float]:
-        """Scores by question id of what was answered in earlier runs, NaN where ungraded."""
-        answered = self._bank.answered(self._answerer.name)
-        matrix = self._bank.outcomes()
-        column = matrix.llms.index(self._answerer.name)
-        scores = dict(zip(matrix.question_ids, matrix.scores[:, column].tolist(), strict=True))
-        return {question.id: scores[question.id] for question in questions if question.id in answered}
+    async def _ask_all(self, pending: Iterator[Question], recorder: Recorder, slots: int) -> None:
+        async with asyncio.TaskGroup() as asking:
+            for _ in range(slots):
+                asking.create_task(self._work(pending, recorder))
 
-    async def _work(self, pending: Iterator[Question]) -> None:
+    async def _work(self, pending: Iterator[Question], recorder: Recorder) -> None:
         for question in pending:
-            attempt = await self._answerer.answer(question)
-            if attempt.status == "ok":
-                await self._settle(question, attempt)
+            attempts: list[Attempt] = []
+            while len(attempts) < self._plan.samples:
+                attempts.append(await self._answerer.answer(question, len(attempts)))
+                if attempts[-1].status != "ok":
+                    break
+            last = attempts[-1]
+            if last.status == "ok":
+                self._tally.failed_in_a_row = 0
+                await recorder.put(question, self.name, tuple(attempts))
+            elif last.status == "skipped":
+                self._stop("budget", last.error or "")
             else:
-                self._tally.fail(question.id, attempt)
-                self._tell()
-            if self._gave_up:
+                self._fail(question, last)
+            if self._stopped is not None:
                 return
 
-    async def _settle(self, question: Question, attempt: Attempt) -> None:
-        self._tally.failed_in_a_row = 0
-        text = attempt.choices[0].text
-        loop = asyncio.get_running_loop()
-        verdict = await loop.run_in_executor(self._threads, safe_grade, question, text)
-        self._buffer.append(
-            Outcome(
-                question.id,
-                self._answerer.name,
-                verdict.score,
-                response=text,
-                extracted=verdict.extracted,
-                reason=verdict.reason,
-                grader=question.grader or "",
-                usage=attempt.usage,
-                cost_usd=attempt.cost_usd,
-                seconds=attempt.seconds,
-            )
-        )
-        if len(self._buffer) >= _BATCH:
-            await self._flush()
+    def _fail(self, question: Question, attempt: Attempt) -> None:
+        self._tally.fail(question.id, attempt)
+        status = attempt.http_status
+        if status is None or status >= 500 or status in _MAY_PASS:
+            self._failed.append(question)
+        if self._tally.failed_in_a_row >= self._plan.give_up_after:
+            self._stop("gave_up", f"{self._tally.failed_in_a_row} calls in a row failed")
+        self._tell()
 
-    async def _flush_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            await self._flush()
-
-    async def _flush(self) -> None:
-        """Record what is graded; an interrupted write is repeated, which the bank counts once."""
-        async with self._lock:
-            batch, self._buffer = self._buffer, []
-            if not batch:
-                return
-            try:
-                await asyncio.to_thread(self._bank.record, batch)
-            except BaseException:
-                self._buffer = batch + self._buffer
-                raise
-            self._tally.add(batch)
-            self._tell()
+    def _stop(self, status: RunStatus, note: str) -> None:
+        if self._stopped is None:
+            self._stopped, self._note = status, note
 
     def _tell(self) -> None:
-        if self._on_progress is not None:
-            self._on_progress(self._tally.progress())
+        if self._plan.on_progress is not None:
+            self._plan.on_progress(self._tally.progress())

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from smcs.types import Attempt, Outcome, Usage
 
-__all__ = ("AnswererReport", "Failure", "GradingProgress", "GradingReport", "Tally")
+__all__ = ("FAILURES_KEPT", "AnswererReport", "Failure", "GradingProgress", "GradingReport", "RunStatus", "Tally")
+
+RunStatus = Literal["complete", "failures", "gave_up", "budget", "skipped"]
+"""How a run ended: every question has an outcome; some calls failed to the last; one call after the other failed, so it
+was stopped; the next call might have broken the cap on money; it was not begun (its price is unknown under a cap)."""
+
+FAILURES_KEPT = 100
+"""Failures that are listed; all are counted."""
 
 _RATE_WINDOW_SECONDS = 120.0
+_MARK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,15 @@ class AnswererReport:
 
     progress: GradingProgress
     failures: tuple[Failure, ...]
-    gave_up: bool
-    """Whether it was stopped early because one call after the other failed."""
+    """The first `FAILURES_KEPT` of `progress.failed`."""
+    status: RunStatus
+    note: str = ""
+    """Why it is not complete, where that needs saying."""
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it was stopped early because one call after the other failed."""
+        return self.status == "gave_up"
 
     @property
     def complete(self) -> bool:
@@ -81,36 +96,54 @@ class GradingReport:
 
 
 class Tally:
-    """Running totals of one answerer."""
+    """Running totals of one answerer, of constant size however many questions there are."""
 
-    def __init__(self, llm: str, total: int, earlier: Iterable[float]) -> None:
+    def __init__(self, llm: str, total: int, *, resumed: int = 0, ungraded: int = 0, score: float = 0.0) -> None:
         """Begin counting.
 
         Args:
             llm: Name of the answerer.
             total: Questions in all.
-            earlier: Scores of earlier runs, NaN where ungraded.
+            resumed: Those with an outcome of earlier runs.
+            ungraded: Part of `resumed` without a score.
+            score: Sum of the scores of the others.
         """
-        scores = list(earlier)
-        graded = [score for score in scores if not math.isnan(score)]
         self.llm = llm
         self.total = total
-        self.resumed = len(scores)
-        self.done = len(scores)
-        self.ungraded = len(scores) - len(graded)
-        self.failures: list[Failure] = []
+        self.resumed = resumed
+        self.done = resumed
+        self.ungraded = ungraded
+        self.failed = 0
         self.failed_in_a_row = 0
-        self._score = sum(graded)
+        self._failures: dict[str, Failure] = {}
+        self._score = score
         self._prompt: int | None = 0
         self._completion: int | None = 0
         self._cost: float | None = 0.0
         self._started = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque([(self._started, self.done)])
 
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The first questions that still have no answer."""
+        return tuple(self._failures.values())
+
+    def start(self) -> None:
+        """Let time begin now."""
+        self._started = time.monotonic()
+        self._marks = deque([(self._started, self.done)])
+
     def fail(self, question_id: str, attempt: Attempt) -> None:
-        """Count a call that gave no answer."""
+        """Count a question that got no answer."""
+        self.failed += 1
         self.failed_in_a_row += 1
-        self.failures.append(Failure(question_id, attempt.error or attempt.status))
+        if len(self._failures) < FAILURES_KEPT:
+            self._failures[question_id] = Failure(question_id, attempt.error or attempt.status)
+
+    def try_again(self, question_id: str) -> None:
+        """Take back a failure: the question is about to be asked once more."""
+        self.failed -= 1
+        self._failures.pop(question_id, None)
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Count outcomes that were recorded."""
@@ -124,6 +157,8 @@ class Tally:
             self._completion = _plus(self._completion, outcome.usage.completion_tokens)
             self._cost = None if self._cost is None or outcome.cost_usd is None else self._cost + outcome.cost_usd
         now = time.monotonic()
+        if now - self._marks[-1][0] < _MARK_SECONDS and len(self._marks) > 1:
+            self._marks.pop()
         self._marks.append((now, self.done))
         while len(self._marks) > 2 and now - self._marks[0][0] > _RATE_WINDOW_SECONDS:
             self._marks.popleft()
@@ -139,7 +174,7 @@ class Tally:
             done=self.done,
             total=self.total,
             resumed=self.resumed,
-            failed=len(self.failures),
+            failed=self.failed,
             ungraded=self.ungraded,
             accuracy=self._score / graded if graded else None,
             usage=Usage(self._prompt, self._completion),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from smcs.bank import QuestionBank
-from smcs.evaluate.engine import safe_grade
+from smcs.evaluate.recorder import safe_grade
 
 __all__ = ("regrade",)
 

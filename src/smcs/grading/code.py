@@ -2,78 +2,48 @@
 
 from __future__ import annotations
 
-import ast
-import re
-
-from smcs.errors import InputError
-from smcs.grading.sandbox import Limits, check_function
+from smcs.grading.code_extract import defines, extract_function, extract_script, without_examples
+from smcs.grading.code_styles import CodeCheck
+from smcs.grading.sandbox import Limits
 from smcs.types import Grade, Question
 
-__all__ = ("extract_program", "grade_code")
-
-_FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+.-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
-_CODE_START = re.compile(r"^(?:from|import|def|class|async def|@|[A-Za-z_]\w* *=)", re.MULTILINE)
-_MAX_TRIMMED_LINES = 200
-
-
-def extract_program(answer: str, entry_point: str) -> str:
-    """Return the program in an answer, or "" if it holds none.
-
-    The last fenced block that defines `entry_point`, else the last fenced block; an answer without fences is taken
-    from its first line of code on, without what follows the code.
-
-    Args:
-        answer: Text an LLM wrote; a fence cut off at the end counts as closed.
-        entry_point: Name of the function that the program must define.
-    """
-    blocks = [match[2] for match in _FENCE.finditer(answer) if match[1].lower() in ("", "python", "python3", "py")]
-    defines = re.compile(rf"^(?:async +)?(?:def|class) +{re.escape(entry_point)}\b|^{re.escape(entry_point)} *=", re.M)
-    for block in reversed(blocks):
-        if defines.search(block):
-            return block
-    return blocks[-1] if blocks else _bare_program(answer)
-
-
-def _bare_program(answer: str) -> str:
-    start = _CODE_START.search(answer)
-    if start is None:
-        return ""
-    lines = answer[start.start() :].splitlines()
-    for end in range(len(lines), max(len(lines) - _MAX_TRIMMED_LINES, 0), -1):
-        program = "\n".join(lines[:end])
-        try:
-            ast.parse(program)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        return program
-    return "\n".join(lines)
+__all__ = ("grade_code",)
 
 
 def grade_code(question: Question, answer: str, *, limits: Limits | None = None) -> Grade:
     """Grade an answer that should be a program: 1 when every test passes, else 0.
 
     Args:
-        question: `check` holds `entry_point` (a function name), `tests` (asserts that call it) and, if needed, `setup`
-            (code that runs before the tests and before the program, for instance imports).
+        question: `check["style"]` says how it is tested. "asserts" (the default) and "class" need `entry_point` and
+            `tests`: asserts that use it, or a function `check(candidate)`, which is called with it if the tests do not
+            do so; "class" names a class, or `Class().method`. "call" needs `entry_point` and `cases`
+            (`{"input": [arguments], "output": value}`), "stdin" `cases` of texts. Every style takes `setup` (code that
+            runs before the program and before the tests), all but "stdin" `prefix` (code that an answer may continue;
+            what stands before the entry point there serves every answer).
         answer: Text an LLM wrote.
-        limits: What the program may use.
+        limits: What the program may use; `None` for what suits the style.
 
     Returns:
-        The grade; `score` is `None` when the sandbox could not run, and `extracted` is the program.
+        The grade: `extracted` is the program, `reason` names the first test that failed or the limit that was hit.
+        `score` is `None` when the sandbox could not run or the question's own code is broken.
 
     Raises:
-        InputError: `check` lacks `entry_point` or `tests`.
+        InputError: `check` lacks what its style needs.
     """
-    entry_point, tests = question.check.get("entry_point"), question.check.get("tests")
-    if not (isinstance(entry_point, str) and entry_point.isidentifier() and isinstance(tests, str) and tests.strip()):
-        raise InputError(
-            f"Question {question.id!r} cannot be graded as code: `check` must hold `entry_point` (a function's name) "
-            f"and `tests` (assert lines), got the keys {sorted(question.check)}."
-        )
-    program = extract_program(answer, entry_point)
+    check = CodeCheck.of(question)
+    program = _program(check, answer)
     if not program.strip():
         return Grade(0.0, None, "no program in the answer")
-    setup = str(question.check.get("setup", ""))
-    result = check_function(program, entry_point=entry_point, tests=tests, setup=setup, limits=limits)
+    runnable = program if check.style == "stdin" else without_examples(program, check.defined)
+    result = check.run(runnable, limits)
     score = None if result.passed is None else float(result.passed)
     return Grade(score, program, result.reason)
+
+
+def _program(check: CodeCheck, answer: str) -> str:
+    if check.style == "stdin":
+        return extract_script(answer)
+    program = extract_function(answer, check.defined, check.prefix)
+    if check.style == "call" and not defines(program, check.defined):
+        return extract_function(answer, "Solution", check.prefix)
+    return program

@@ -2,39 +2,40 @@
 
 Each program gets a process of its own: its own session, hard limits on CPU, memory, files and processes, an empty
 environment, a throw-away folder, an unprivileged user when we are root, and on Linux (where the system permits) no
-network, no view of other processes and a read-only file system. `Isolation` says which of these held; nothing is
-claimed that was not done. POSIX only: on Windows every run is "unavailable".
+network, no view of other processes, a read-only file system and filters on system calls and files. `Isolation` says
+which of these held, `isolation_report` what to expect here; nothing is claimed that was not done. POSIX only: on
+Windows every run is "unavailable". See `docs/sandbox.md` for the threat model.
 
-What is not bounded: the sum over several processes of one program (memory_bytes x processes), and reading files that
-everybody on the machine may read.
+What is not bounded: the sum over several processes of one program (memory_bytes x processes).
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import selectors
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
-from pathlib import Path
+from functools import cache
 from typing import Any, Literal
 
 from smcs.errors import InputError
-from smcs.grading.jail.wire import WireError, read_frame, write_frame
+from smcs.grading._session import Session, run
 
-__all__ = ("CheckResult", "Isolation", "Limits", "ProgramResult", "check_function", "run_program")
+__all__ = (
+    "CheckResult",
+    "Isolation",
+    "IsolationReport",
+    "Limits",
+    "ProgramResult",
+    "check_cases",
+    "check_function",
+    "isolation_report",
+    "run_program",
+)
 
 ProgramStatus = Literal["ok", "error", "timeout", "killed", "output_limit", "unavailable"]
 """How a program ended. `error` is a non-zero exit, `killed` a signal; `unavailable` means the sandbox itself failed."""
-
-_GRACE_SECONDS = 2.0
-_UIDS = (61_184, 65_519)
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from jail.supervisor import main; sys.path.pop(); main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class Limits:
 
     _: KW_ONLY
     wall_seconds: float = 10.0
+    """Time of one program, all its tests together."""
+    case_seconds: float = 20.0
+    """Time of one call, and of one run where a program is started once per case."""
     cpu_seconds: int = 8
     """Per process, whole seconds."""
     memory_bytes: int = 512 * 2**20
@@ -74,6 +78,30 @@ class Isolation:
     """"group": it can see other processes, and signal those of its own user."""
     user: Literal["unprivileged", "same"]
     """"same": it runs as the user who started us."""
+    reading: Literal["limited", "open"] = "open"
+    """"limited": it can open Python's and the system's libraries only (Landlock)."""
+    calls: Literal["filtered", "open"] = "open"
+    """"filtered": sockets, tracing, mounting and the like are refused by the kernel (seccomp)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationReport:
+    """What shields this machine from the programs it grades."""
+
+    isolation: Isolation | None
+    """`None` when no program can be run here."""
+    missing: tuple[str, ...]
+    """What is not in force, each in a few words; empty when all is."""
+    reason: str = ""
+    """Why no program can be run."""
+
+    def __str__(self) -> str:
+        if self.isolation is None:
+            return f"Programs cannot be run here: {self.reason}"
+        held = "programs run without network, foreign files, foreign processes and privileges"
+        if not self.missing:
+            return f"Sandbox: complete ({held})."
+        return f"Sandbox: incomplete on this system, for lack of: {'; '.join(self.missing)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,41 +133,85 @@ class CheckResult:
     run: ProgramResult
 
 
-def run_program(source: str, *, limits: Limits | None = None, stdin: str = "") -> ProgramResult:
+def run_program(source: str, *, limits: Limits | None = None, stdin: str = "", setup: str = "") -> ProgramResult:
     """Run a program as a script and wait for it; nothing of it is left running.
 
     Args:
         source: Python source, not trusted.
         limits: What it may use.
         stdin: Text on its standard input.
+        setup: Python source that runs before it in the same module, for instance imports.
 
     Returns:
         How it ended. Blocks for at most `limits.wall_seconds` and a few seconds of clean-up.
     """
-    order = {"source": source, "stdin": stdin, "entry_point": None, "setup": ""}
-    return _run(order, {}, limits or Limits())[0]
+    return _start({"source": source, "stdin": stdin, "entry_point": None, "setup": setup}, {}, limits)[0]
 
 
 def check_function(
     source: str, *, entry_point: str, tests: str, setup: str = "", limits: Limits | None = None
 ) -> CheckResult:
-    """Run trusted tests against a function of an untrusted program.
+    """Run tests against a function or class of an untrusted program.
 
-    The tests run in another process than the program and reach its function by calls whose arguments and results are
-    plain data (None, numbers, text, bytes, and lists, tuples, sets, dicts, ranges and iterators of them). A test that
-    needs other objects cannot be graded this way.
+    The tests run in another process than the program. Arguments and results cross as plain data (None, numbers, text,
+    bytes, and lists, tuples, sets, dicts, ranges and iterators of them); instances of classes that `setup` defines
+    cross by value; objects of the program's own classes stay there, and the tests see their attributes and methods.
 
     Args:
         source: Python source that defines `entry_point`, not trusted.
-        entry_point: Name of the function.
-        tests: Python source that calls it and raises when an answer is wrong; trusted.
-        setup: Python source that runs before the tests and at the head of the program; trusted.
+        entry_point: Name of the function or class; the tests may use other names of the program as well.
+        tests: Python source that calls it and raises when an answer is wrong.
+        setup: Python source that runs before the tests and before the program.
         limits: What it may use; the time is for all tests together.
     """
+    order = {"source": source, "stdin": "", "entry_point": entry_point, "setup": setup}
+    return _check(order, {"tests": tests}, limits)
+
+
+def check_cases(
+    source: str,
+    *,
+    entry_point: str,
+    cases: Sequence[Mapping[str, Any]],
+    setup: str = "",
+    limits: Limits | None = None,
+) -> CheckResult:
+    """Call a function of an untrusted program with given arguments and compare what it returns.
+
+    Tuples count as lists; numbers with a fraction may be off by 1e-6, relative above 1.
+
+    Args:
+        source: Python source that defines `entry_point`, or a class `Solution` with a method of that name.
+        entry_point: Name of the function or method.
+        cases: `{"input": [arguments], "output": value}`, JSON values.
+        setup: Python source that runs before the program.
+        limits: What it may use; the time is for all cases together.
+    """
+    order = {"source": source, "stdin": "", "entry_point": entry_point, "setup": setup, "solution_class": True}
+    return _check(order, {"cases": [dict(case) for case in cases]}, limits)
+
+
+@cache
+def isolation_report() -> IsolationReport:
+    """Return what isolates programs on this system, found out by running an empty one; the answer is kept."""
+    result = run_program("")
+    held = result.isolation
+    if held is None or result.status != "ok":
+        return IsolationReport(None, (), result.reason)
+    missing = {
+        "no network": held.network == "blocked",
+        "a read-only file system": held.filesystem == "read-only",
+        "a process table of its own": held.processes == "namespace",
+        "a user of its own (start as root for that)": held.user == "unprivileged" or held.processes == "namespace",
+        "reading limited to libraries (Landlock)": held.reading == "limited",
+        "filtered system calls (seccomp)": held.calls == "filtered",
+    }
+    return IsolationReport(held, tuple(name for name, present in missing.items() if not present))
+
+
+def _check(order: dict[str, Any], tests: dict[str, Any], limits: Limits | None) -> CheckResult:
     token = secrets.token_hex(16)
-    program = f"{setup}\n{source}" if setup else source
-    order = {"source": program, "stdin": "", "entry_point": entry_point, "setup": setup}
-    run, reply = _run(order, {"tests": tests, "token": token}, limits or Limits())
+    run, reply = _start(order, {**tests, "token": token}, limits)
     if run.status == "unavailable":
         return CheckResult(None, run.reason, run)
     if run.status != "ok":
@@ -148,157 +220,60 @@ def check_function(
     return CheckResult(genuine, str(reply.get("reason", "")), run)
 
 
-def _run(order: dict[str, Any], proof: dict[str, Any], limits: Limits) -> tuple[ProgramResult, dict[str, Any]]:
-    """Start a supervisor, hand it the order and the proof, and collect what comes back."""
-    started = time.monotonic()
+def _start(order: dict[str, Any], proof: dict[str, Any], limits: Limits | None) -> tuple[ProgramResult, dict[str, Any]]:
     if os.name != "posix":
         reason = "programs can be run on POSIX systems only (Linux, macOS, WSL)"
         return ProgramResult("unavailable", "", "", seconds=0.0, reason=reason), {}
-    uid = _UIDS[0] + secrets.randbelow(_UIDS[1] - _UIDS[0]) if os.getuid() == 0 else None
-    root = tempfile.mkdtemp(prefix="smcs-")
-    order = {**order, "limits": asdict(limits), "uid": uid, "home": str(Path.home())}
-    session = _Session(limits, checked=order["entry_point"] is not None)
-    try:
-        session.start(root, order, proof)
-        session.collect(started + limits.wall_seconds + _GRACE_SECONDS)
-    finally:
-        session.close()
-        shutil.rmtree(root, ignore_errors=True)  # a program may leave folders that not even we can list
-    return session.result(uid, time.monotonic() - started), session.reply
+    session = run(order, proof, limits or Limits())
+    status, reason, exit_code = _ending(session, checked=order["entry_point"] is not None)
+    result = ProgramResult(
+        status,
+        session.stdout,
+        session.stderr,
+        seconds=session.seconds,
+        exit_code=exit_code,
+        reason=reason,
+        isolation=_isolation(session),
+    )
+    return result, session.reply
 
 
-class _Session:
-    """One supervisor process and what it sent."""
-
-    def __init__(self, limits: Limits, *, checked: bool) -> None:
-        self.limits = limits
-        self._checked = checked
-        self.reply: dict[str, Any] = {}
-        self._begun: dict[str, Any] = {}
-        self._output = {"stdout": bytearray(), "stderr": bytearray()}
-        self._overflow = False
-        self._failure = ""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._replies = -1
-
-    def start(self, root: str, order: dict[str, Any], proof: dict[str, Any]) -> None:
-        self._replies, child_end = os.pipe()
-        folder = str(Path(__file__).parent)
-        try:
-            self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and our own code)
-                [sys.executable, "-s", "-S", "-P", "-X", "utf8", "-c", _BOOT, folder, str(child_end), root],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=root,
-                env={"PYTHONHASHSEED": "0"},
-                pass_fds=(child_end,),
-                start_new_session=True,
-            )
-        finally:
-            os.close(child_end)
-        assert self._process.stdin is not None  # noqa: S101
-        try:
-            for frame in (order, proof):
-                write_frame(self._process.stdin.fileno(), frame)
-        except (OSError, WireError) as error:
-            self._failure = f"the sandbox did not start: {error}"
-
-    def collect(self, deadline: float) -> None:
-        """Read output and frames until the supervisor has ended or must be ended."""
-        assert self._process is not None  # noqa: S101
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout.fileno(), selectors.EVENT_READ, "stdout")  # type: ignore[union-attr]
-            selector.register(self._process.stderr.fileno(), selectors.EVENT_READ, "stderr")  # type: ignore[union-attr]
-            selector.register(self._replies, selectors.EVENT_READ, "replies")
-            while selector.get_map() and (left := deadline - time.monotonic()) > 0:
-                for key, _ in selector.select(left):
-                    if not (self._frame() if key.data == "replies" else self._text(key.fd, key.data)):
-                        selector.unregister(key.fd)
-
-    def _frame(self) -> bool:
-        try:
-            frame = read_frame(self._replies)
-        except (EOFError, WireError):
-            return False
-        if "started" in frame:
-            self._begun = frame
-        else:
-            self.reply = frame
-        return True
-
-    def _text(self, fd: int, name: str) -> bool:
-        part = os.read(fd, 2**16)
-        room = self.limits.output_bytes - sum(map(len, self._output.values()))
-        self._output[name] += part[: max(room, 0)]
-        if len(part) > room and not self._overflow:
-            self._overflow = True
-            os.kill(self._process.pid, signal.SIGTERM)  # type: ignore[union-attr]
-        return bool(part)
-
-    def close(self) -> None:
-        """End everything: the program by its id (that ends its process namespace too), then the whole group."""
-        os.close(self._replies)
-        if self._process is None:
-            return
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-        try:
-            self._process.wait(timeout=_GRACE_SECONDS if self.reply else 0.0)
-        except subprocess.TimeoutExpired:
-            if "started" in self._begun:
-                _kill(os.kill, self._begun["started"])
-        _kill(os.killpg, self._process.pid)
-        self._process.wait()
-
-    def result(self, uid: int | None, seconds: float) -> ProgramResult:
-        status, reason, exit_code = self._ending()
-        isolation = None
-        if self._begun:
-            isolation = Isolation(
-                network=self._begun["network"],
-                filesystem=self._begun["filesystem"],
-                processes=self._begun["processes"],
-                user="same" if uid is None else "unprivileged",
-            )
-        return ProgramResult(
-            status,
-            self._output["stdout"].decode(errors="replace"),
-            self._output["stderr"].decode(errors="replace"),
-            seconds=seconds,
-            exit_code=exit_code,
-            reason=reason,
-            isolation=isolation,
-        )
-
-    def _ending(self) -> tuple[ProgramStatus, str, int | None]:
-        kind = self.reply.get("status")
-        if self._overflow:
-            return "output_limit", f"printed more than {self.limits.output_bytes} bytes", None
-        if self._failure or kind == "broken":
-            return "unavailable", self._failure or str(self.reply["reason"]), None
-        if kind is None:
-            if self._begun:
-                return "timeout", f"not done after {self.limits.wall_seconds} s", None
-            noise = self._output["stderr"].decode(errors="replace").strip().splitlines()
-            return "unavailable", f"the sandbox did not start: {noise[-1] if noise else 'no reply'}", None
-        if kind == "timeout":
-            return "timeout", str(self.reply["reason"]), None
-        if kind in ("passed", "failed"):
-            return "ok", "", None
-        if kind == "died":
-            return "killed", f"the program broke off before its tests were done: {self.reply['reason']}", None
-        code = os.waitstatus_to_exitcode(self.reply["wait"])
-        if code < 0:
-            return "killed", f"the program was killed by signal {-code} ({signal.strsignal(-code)})", code
-        if code > 0 or self._checked:
-            return "error", f"the program ended with exit status {code}", code
-        return "ok", "", code
+def _isolation(session: Session) -> Isolation | None:
+    begun, filters = session.begun, session.reply.get("filters", [])
+    if not begun:
+        return None
+    calls, files = "calls" in filters, "files" in filters
+    return Isolation(
+        network="blocked" if calls else begun["network"],
+        filesystem="read-only" if files else begun["filesystem"],
+        processes=begun["processes"],
+        user="unprivileged" if session.unprivileged else "same",
+        reading="limited" if files else "open",
+        calls="filtered" if calls else "open",
+    )
 
 
-def _kill(how: Any, target: int) -> None:
-    try:
-        how(target, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # already gone; macOS answers "not permitted" for a group of zombies
+def _ending(session: Session, *, checked: bool) -> tuple[ProgramStatus, str, int | None]:
+    kind = session.reply.get("status")
+    if session.overflow:
+        return "output_limit", f"printed more than {session.limits.output_bytes} bytes", None
+    if session.failure or kind == "broken":
+        return "unavailable", session.failure or str(session.reply["reason"]), None
+    if kind is None:
+        if session.begun:
+            return "timeout", f"not done after {session.limits.wall_seconds:g} s", None
+        noise = session.stderr.strip().splitlines()
+        return "unavailable", f"the sandbox did not start: {noise[-1] if noise else 'no reply'}", None
+    if kind == "timeout":
+        return "timeout", str(session.reply["reason"]), None
+    if kind in ("passed", "failed"):
+        return "ok", "", None
+    if kind == "died":
+        return "killed", f"the program broke off before its tests were done: {session.reply['reason']}", None
+    code = os.waitstatus_to_exitcode(session.reply["wait"])
+    where = str(session.reply.get("reason", ""))
+    if code < 0:
+        return "killed", f"the program was killed by signal {-code} ({signal.strsignal(-code)}){where}", code
+    if code > 0 or checked:
+        return "error", f"the program ended with exit status {code}{where}", code
+    return "ok", "", code

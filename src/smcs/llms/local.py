@@ -65,6 +65,9 @@ class ServerOptions:
     """Memory for the states of earlier prompts, in MiB; 0 keeps only those in the slots."""
     start_seconds: float = 300.0
     """Longest wait for a server to load its model."""
+    exact: bool = False
+    """Whether a text depends on nothing but its request: one slot, and no state of an earlier prompt is used. Batching
+    with other requests and reused prompts change the order of sums, which tips close calls between two tokens."""
 
     def __post_init__(self) -> None:
         for name, least in (("parallel", 1), ("context", 256), ("prompt_cache_mib", 0)):
@@ -74,6 +77,11 @@ class ServerOptions:
             raise InputError(f"`threads` must be at least 1 (or left out for all cores), got {self.threads!r}.")
         if not 0 < self.start_seconds < float("inf"):
             raise InputError(f"`start_seconds` must be a positive number of seconds, got {self.start_seconds!r}.")
+
+    @property
+    def slots(self) -> int:
+        """Calls, or choices of one call, that are computed together."""
+        return 1 if self.exact else self.parallel
 
 
 class LocalServer:
@@ -176,9 +184,9 @@ class LocalServer:
             "model": str(self.path),
             "alias": self.path.stem,
             "api_key": self.api_key,
-            "parallel": options.parallel,
-            "context": options.context * (2 if options.parallel > 1 else 1),
-            "prompt_cache_mib": options.prompt_cache_mib,
+            "parallel": options.slots,
+            "context": options.context * (2 if options.slots > 1 else 1),
+            "prompt_cache_mib": 0 if options.exact else options.prompt_cache_mib,
             "threads": options.threads or available_cores(),
         }
 
@@ -338,8 +346,16 @@ class LocalLLM:
     def capabilities(self) -> Capabilities:
         """What llama.cpp does, as measured: one call for n answers reads a prefix once, calls at once each read it."""
         return Capabilities(
-            logprobs=True, max_n=self.options.parallel, seed=True, prefix_cache=True, concurrent_prefix=False
+            logprobs=True,
+            max_n=self.options.slots,
+            seed=True,
+            prefix_cache=not self.options.exact,
+            concurrent_prefix=False,
         )
+
+    def on(self, servers: LocalServers, options: ServerOptions) -> LocalLLM:
+        """Return the same model, run by other servers in another way."""
+        return LocalLLM(self.name, self.path, servers=servers, options=options, sha256=self._sha256)
 
     async def close(self) -> None:
         """Stop the server, unless its owner is shared."""
@@ -362,6 +378,7 @@ class LocalLLM:
                 api_key=server.api_key,
                 session=self._servers.session,
                 timeouts=_TIMEOUTS,
+                extra_body={"cache_prompt": False} if self.options.exact else None,
             )
             try:
                 return await client.complete(request, on_delta=on_delta)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,8 @@ class _Evidence:
     weight: float = 0.0
     """Total similarity of the support set: the prior of an LLM that got everything right."""
     nearest: tuple[SupportQuestion, ...] = ()
+    predicted: frozenset[str] = frozenset()
+    """LLMs whose prior rests on predictions."""
 
 
 async def _evidence(query: Query, resources: Resources, settings: Settings, trace: Trace) -> _Evidence | None:
@@ -102,6 +105,7 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
         base=settings.support_base,
         tolerance=settings.tolerance,
         compat=settings.compat,
+        estimates=settings.compat == "paper",
     )
     # Threads fight over the interpreter when many questions start at once; what is quick stays on the event loop.
     found = search() if bank.is_quick(embedder.name) else await asyncio.to_thread(search)
@@ -112,7 +116,8 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
         SupportQuestion(q.id, float(similarity), q.text[:_SHOWN_CHARACTERS], q.task, q.subject)
         for q, similarity in zip(shown, similarities[:_SHOWN], strict=True)
     )
-    return _Evidence(found.llms, found.prior, len(found.support), float(similarities.sum()), nearest)
+    predicted = frozenset(compress(found.llms, found.estimated))
+    return _Evidence(found.llms, found.prior, len(found.support), float(similarities.sum()), nearest, predicted)
 
 
 def _whole_bank(bank: QuestionBank) -> _Evidence:
@@ -145,6 +150,7 @@ def _estimates(
             None if np.isnan(prior[i]) else float(prior[i]),
             None if np.isnan(prior[i]) or weight <= 0 else float(prior[i]) / weight,
             weights.get(i),
+            evidence is not None and names[i] in evidence.predicted,
         )
         for i in recruit(prior, len(names)).tolist()
     )

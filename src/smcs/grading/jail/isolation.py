@@ -1,7 +1,8 @@
 """Shut a process off from the machine: namespaces, mounts, limits, user. Each step says whether it held.
 
 Linux gives the most: as root, or where unprivileged user namespaces are allowed, the program gets a network, process
-table and file system view of its own (`namespaces(7)`, `mount_setattr(2)`). Elsewhere only the POSIX limits hold.
+table and file system view of its own (`namespaces(7)`, `mount_setattr(2)`); where they are refused, the filters of
+`filters` keep it from sockets, foreign files and foreign processes. Elsewhere only the POSIX limits hold.
 """
 
 # ruff: noqa: PTH103, PTH112, PTH116, PTH123, PTH208
@@ -14,17 +15,22 @@ import resource
 import signal
 import sys
 
+from . import filters
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing would double the start-up time, pathlib add a third
     from typing import Any
 
-__all__ = ("confine", "isolate", "protect_supervisor", "sweep", "tasks_of_user")
+__all__ = ("confine", "isolate", "protect_supervisor", "settle", "sweep", "tasks_of_user")
 
 _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWUSER = 0x00020000, 0x08000000, 0x10000000
 _CLONE_NEWPID, _CLONE_NEWNET = 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+_PR_SET_KEEPCAPS, _CAP_KILL = 8, 1 << 5
 _SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
+_SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime")
+_CHECKER_BYTES = 2 * 2**30
 _LINUX = sys.platform == "linux"
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,7 +49,9 @@ def protect_supervisor() -> None:
         _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def isolate(root: str, *, home: str, uid: int | None, disk_bytes: int) -> dict[str, str]:
+def isolate(
+    root: str, *, home: str, uid: int | None, disk_bytes: int, packages: tuple[str, ...] = (), namespaces: bool = True
+) -> dict[str, str]:
     """Enter new namespaces as far as the system lets us; call before `protect_supervisor` and before forking.
 
     Args:
@@ -51,6 +59,8 @@ def isolate(root: str, *, home: str, uid: int | None, disk_bytes: int) -> dict[s
         home: The user's home folder, hidden from the program where mounts are allowed.
         uid: User the program will run as, when started as root.
         disk_bytes: Size of that file system.
+        packages: Folders that stay visible inside a hidden one.
+        namespaces: Whether to ask for namespaces at all.
 
     Returns:
         `network`: "blocked" or "open"; `filesystem`: "read-only" or "open" (only permissions protect it);
@@ -60,9 +70,9 @@ def isolate(root: str, *, home: str, uid: int | None, disk_bytes: int) -> dict[s
         OSError: The interpreter's own files cannot be made readable for `uid`.
     """
     state = {"network": "open", "filesystem": "open", "processes": "group"}
-    if _LINUX and _unshare(uid is None):
+    if _LINUX and namespaces and _unshare(uid is None):
         state.update(network="blocked", processes="namespace")
-        if _remount(root, home, uid, disk_bytes):
+        if _remount(root, home, uid, disk_bytes, packages):
             state["filesystem"] = "read-only"
             return state
     if uid is not None:
@@ -88,7 +98,7 @@ def _unshare(new_user: bool) -> bool:
     return True
 
 
-def _remount(root: str, home: str, uid: int | None, disk_bytes: int) -> bool:
+def _remount(root: str, home: str, uid: int | None, disk_bytes: int, packages: tuple[str, ...]) -> bool:
     attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
     size = ctypes.sizeof(attributes)
     blocked = _blocking(sys.base_prefix) if uid is not None else None
@@ -96,7 +106,7 @@ def _remount(root: str, home: str, uid: int | None, disk_bytes: int) -> bool:
     try:
         _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
         for folder in hidden:
-            _hide(folder, keep=(sys.base_prefix, root))
+            _hide(folder, keep=(sys.base_prefix, root, *packages))
         _call("syscall", _SYS_MOUNT_SETATTR, _AT_FDCWD, b"/", _AT_RECURSIVE, ctypes.byref(attributes), size)
         options = f"size={disk_bytes},mode=777".encode()
         _call("mount", b"tmpfs", root.encode(), b"tmpfs", _MS_NOSUID | _MS_NODEV, options)
@@ -123,14 +133,20 @@ def _blocking(path: str) -> str | None:
     return next((way for way in ways if not os.stat(way).st_mode & 0o001), None)
 
 
-def confine(limits: dict[str, int], *, root: str, uid: int | None) -> None:
+def confine(limits: dict[str, int], *, root: str, uid: int | None, readable: tuple[str, ...], group: bool) -> list[str]:
     """Give up privileges and set limits for good; call in the forked child, right before untrusted code.
 
     Args:
         limits: `cpu_seconds`, `memory_bytes`, `file_bytes`, `processes`, `open_files`.
         root: Becomes working folder, `HOME` and `TMPDIR`; the rest of the environment is emptied.
         uid: User and group to become; `None` keeps the user.
+        readable: Folders with code that the program may import, beside Python's own.
+        group: Whether the program shares the process table with others.
+
+    Returns:
+        Which filters are in force: "calls", "files".
     """
+    os.setsid()
     os.chdir(root)
     os.umask(0o077)
     os.environ.clear()
@@ -147,11 +163,49 @@ def confine(limits: dict[str, int], *, root: str, uid: int | None) -> None:
         os.setgroups([])
         os.setgid(uid)
         os.setuid(uid)
-    if _LINUX:
-        header, no_capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-        _call("capset", header, no_capabilities)
-        _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if not _LINUX:
+        return []
+    _drop_capabilities(0)
+    _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return _filter(writable=root, readable=readable, signals=not (group and uid is None))
+
+
+def settle(*, uid: int | None, readable: tuple[str, ...], killing: bool) -> None:
+    """Leave the supervisor what judging takes; call when the program was forked off, before a question's tests run.
+
+    Tests come with imported banks, so they are kept from the machine too: no files, no network, two gigabytes, a user
+    other than the program's and no privilege but ending the program.
+
+    Args:
+        uid: User and group to become; `None` keeps the user.
+        readable: Folders with code that the tests may import, beside Python's own.
+        killing: Whether the right to signal any process is needed.
+    """
+    _limit(resource.RLIMIT_AS, _CHECKER_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
+    if not _LINUX:
+        return
+    if uid is not None:
+        _call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+    _drop_capabilities(_CAP_KILL if killing else 0)
+    protect_supervisor()
+    _filter(writable=None, readable=readable, signals=True)
+
+
+def _drop_capabilities(kept: int) -> None:
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    _call("capset", header, (ctypes.c_uint32 * 6)(kept, kept))
+    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _filter(*, writable: str | None, readable: tuple[str, ...], signals: bool) -> list[str]:
+    folders = (*_SYSTEM_FOLDERS, sys.base_prefix, *readable)
+    files = filters.filter_files(writable=writable, readable=folders, signals=signals)
+    calls = filters.filter_calls(signals=signals)
+    return [name for name, held in (("files", files), ("calls", calls)) if held]
 
 
 def _limit(kind: int, soft: int, hard: int | None = None) -> None:

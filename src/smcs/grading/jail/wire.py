@@ -1,10 +1,11 @@
 """Frames and values on the sandbox's pipes: length-prefixed JSON, and plain Python data as tagged JSON.
 
-Decoding builds builtin objects only, whatever the other side sent: nothing is imported, called or evaluated.
+Decoding builds builtin objects only, whatever the other side sent: nothing is imported by name, called or evaluated.
 """
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import json
 import os
@@ -70,8 +71,16 @@ def _read_exactly(fd: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def encode(value: Any) -> Any:
+def _refuse(value: Any) -> Any:
+    raise WireError(f"{type(value).__name__} is not plain data")
+
+
+def encode(value: Any, other: Callable[[Any], Any] = _refuse) -> Any:
     """Turn plain data into JSON; everything but None, bool, float, str, list and small int is tagged `{type: ...}`.
+
+    Args:
+        value: None, a number, text, bytes, or a container, range or iterator of plain data.
+        other: Encodes what is not plain data.
 
     Raises:
         WireError: The value holds something that is not plain data (an object of a class of its own, a function).
@@ -81,52 +90,119 @@ def encode(value: Any) -> Any:
     if isinstance(value, int):
         return int(value) if -_JSON_INT < value < _JSON_INT else {"int": hex(value)}
     if isinstance(value, list):
-        return [encode(item) for item in value]
+        return [encode(item, other) for item in value]
     if isinstance(value, dict):
-        return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
+        return {"dict": [[encode(key, other), encode(item, other)] for key, item in value.items()]}
     for kind in (tuple, set, frozenset):
         if isinstance(value, kind):
-            return {kind.__name__: [encode(item) for item in value]}
+            return {kind.__name__: [encode(item, other) for item in value]}
     if isinstance(value, bytes | bytearray):
         return {type(value).__name__: value.hex()}
+    return _encode_rarer(value, other)
+
+
+def _encode_rarer(value: Any, other: Callable[[Any], Any]) -> Any:
+    kind = type(value)
+    name = getattr(value, "__name__", "")
+    if kind is type and vars(builtins).get(name) is value:
+        return {"type": name}
     if isinstance(value, complex):
         return {"complex": [value.real, value.imag]}
     if isinstance(value, range):
         return {"range": [encode(part) for part in (value.start, value.stop, value.step)]}
-    if hasattr(value, "__next__"):
-        return {"iterator": [encode(item) for item in itertools.islice(value, _MAX_ITEMS)]}
-    if hasattr(value, "__iter__") and type(value).__module__ == "builtins":
-        return {"iterator": [encode(item) for item in value]}
-    raise WireError(f"{type(value).__name__} is not plain data")
+    match f"{kind.__module__}.{kind.__name__}":
+        case "collections.deque":
+            return {"deque": [[encode(item, other) for item in value], value.maxlen]}
+        case "fractions.Fraction":
+            return {"Fraction": [encode(value.numerator), encode(value.denominator)]}
+        case "decimal.Decimal":
+            return {"Decimal": str(value)}
+        case "builtins.dict_keys" | "builtins.dict_values" | "builtins.dict_items":
+            return {kind.__name__: [encode(item, other) for item in value]}
+    if kind.__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return encode(value.item(), other)
+    if hasattr(kind, "__next__") or (hasattr(kind, "__iter__") and kind.__module__ == "builtins"):
+        return {"iterator": [encode(item, other) for item in itertools.islice(value, _MAX_ITEMS)]}
+    return other(value)
 
 
-def decode(value: Any) -> Any:
-    """Rebuild what `encode` made, out of builtin types only.
+def decode(value: Any, other: Callable[[str, Any], Any] | None = None) -> Any:
+    """Rebuild what `encode` made, out of builtin types, deque, Fraction and Decimal only.
+
+    Args:
+        value: Parsed JSON.
+        other: Decodes the tags that `encode`'s `other` wrote.
 
     Raises:
         WireError: The JSON is not something `encode` writes.
     """
     if isinstance(value, list):
-        return [decode(item) for item in value]
+        return [decode(item, other) for item in value]
     if not isinstance(value, dict):
         return value
     if len(value) != 1:
         raise WireError("malformed value")
+    ((tag, content),) = value.items()
     try:
-        return next(_DECODERS[tag](content) for tag, content in value.items())
-    except (KeyError, TypeError, ValueError) as error:
+        if tag in _SCALARS:
+            return _SCALARS[tag](content)
+        if tag in _CONTAINERS:
+            return _CONTAINERS[tag](decode(content, other))
+        if tag in ("dict", "dict_items"):
+            mapping = {decode(key, other): decode(item, other) for key, item in map(_pair, content)}
+            return mapping if tag == "dict" else mapping.items()
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise WireError(f"malformed value: {error}") from error
+    if other is None:
+        raise WireError(f"malformed value: unknown tag {tag[:40]!r}")
+    return other(tag, content)
 
 
-_DECODERS: dict[str, Callable[[Any], Any]] = {
+def _pair(content: Any) -> Any:
+    return content["tuple"] if isinstance(content, dict) else content
+
+
+def _deque(content: list[Any]) -> Any:
+    from collections import deque
+
+    return deque(content[0], content[1])
+
+
+def _fraction(content: list[Any]) -> Any:
+    from fractions import Fraction
+
+    return Fraction(*(decode(part) for part in content))
+
+
+def _decimal(text: str) -> Any:
+    from decimal import Decimal
+
+    return Decimal(text)
+
+
+def _type(name: str) -> Any:
+    kind = getattr(builtins, name)
+    if not isinstance(kind, type):
+        raise TypeError("not a type")
+    return kind
+
+
+_SCALARS: dict[str, Callable[[Any], Any]] = {
     "int": lambda text: int(text, 16),
-    "dict": lambda pairs: {decode(key): decode(item) for key, item in pairs},
-    "tuple": lambda items: tuple(decode(item) for item in items),
-    "set": lambda items: {decode(item) for item in items},
-    "frozenset": lambda items: frozenset(decode(item) for item in items),
     "bytes": bytes.fromhex,
     "bytearray": bytearray.fromhex,
     "complex": lambda parts: complex(*parts),
     "range": lambda parts: range(*(decode(part) for part in parts)),
-    "iterator": lambda items: iter([decode(item) for item in items]),
+    "Fraction": _fraction,
+    "Decimal": _decimal,
+    "type": _type,
+}
+_CONTAINERS: dict[str, Callable[[Any], Any]] = {
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "iterator": iter,
+    "deque": _deque,
+    "dict_keys": lambda items: dict.fromkeys(items).keys(),
+    "dict_values": lambda items: dict(enumerate(items)).values(),
 }

@@ -19,14 +19,13 @@ __all__ = ("TASK",)
 _PUBLISHED = "rootsautomation/FinQA"
 _NUMBER = re.compile(r"[-+]?(?:[0-9]*\.)?[0-9]+(?:e[-+]?[0-9]{1,3})?", re.IGNORECASE)
 _QUESTION = re.compile(r"\n+Question:[^\n]*\s*\Z")
-_RELATIVE, _ABSOLUTE = 0.005, 0.5
 
 
 def build(record: Record) -> Question:
     """Return the question of a record: the question first, then the page with its table set out.
 
-    Numbers count as right within half a percent and half a unit, whichever is less: that is three digits, and no whole
-    number passes for its neighbour. Shares count in percent too. Yes and no are compared as text.
+    Numbers count as right where one is the other rounded to the digits it is written with. Shares count in percent
+    too. Yes and no are compared as text.
     """
     answer = (record.answer or "").strip().lower()
     text = _text(record)
@@ -35,8 +34,7 @@ def build(record: Record) -> Question:
     if not _NUMBER.fullmatch(answer):
         raise InputError(f"`answer` must be a number, yes or no, got {record.answer!r:.40}")
     value = float(answer)
-    tolerance = _RELATIVE if not value else min(_RELATIVE, _ABSOLUTE / abs(value))
-    check: dict[str, Any] = {"relative_tolerance": tolerance}
+    check: dict[str, Any] = {"rounded": True}
     if record.meta.get("answer_percent"):
         check["percent"] = True
     official = str(record.meta.get("official_answer") or "").replace("\\n", "").replace(",", "").strip("\\ $")

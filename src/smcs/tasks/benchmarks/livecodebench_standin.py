@@ -27,6 +27,8 @@ def build(record: Record) -> Question:
     if isinstance(starter, str) and starter.strip():
         text = f"{text}\n\nFill in this class:\n{starter.rstrip()}"
     check = {"style": "class", "entry_point": entry_point, "tests": code, "setup": tests.get("prelude") or ""}
+    if isinstance(starter, str) and starter.strip():
+        check["prefix"] = starter
     return question_from(record, "livecodebench_standin", "code", text=text, check=check)
 
 
