@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,3 +24,8 @@ def _safety(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("SMCS_CONFIG", raising=False)
     with allow_requests(False):
         yield
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A suite that runs in the background ignores Ctrl-C, and so would every process that a test starts to interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
