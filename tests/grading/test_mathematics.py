@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -172,6 +174,18 @@ def test_a_slow_comparison_is_ungraded_and_its_worker_replaced(pool: _workers._P
     assert "longer than" in slow.failure
     assert before.process.returncode is not None
     assert _workers.compare(["x+1"], "1+x").equal
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers of CPU time")
+def test_a_worker_that_gets_no_cpu_is_waited_for(pool: _workers._Pool) -> None:
+    assert _workers.compare(["x"], "x").equal
+    (worker,) = pool._all
+    worker.process.send_signal(signal.SIGSTOP)
+    awake = threading.Timer(1.5, worker.process.send_signal, [signal.SIGCONT])
+    awake.start()
+    assert _workers.compare(["x+1"], "1+x", seconds=1.0).equal
+    awake.join()
+    assert worker.alive
 
 
 def test_a_worker_that_dies_is_replaced(pool: _workers._Pool) -> None:

@@ -2,9 +2,9 @@ r"""The process that compares mathematics: one request a line on standard input,
 
 Runs as a script in a process of its own (see `_workers`), because a symbolic comparison may take for ever and cannot be
 interrupted inside Python. Imports nothing of smcs, so that it starts as fast as math-verify allows. A request is
-`{"golds": [LaTeX, ...], "answer": LaTeX, "seconds": limit}`; the reply to it is `{"equal", "golds_read", "answer_read",
-"value"}`, `value` being the answer as a real number where it is one. Only LaTeX is parsed: sympy's parser of plain
-expressions would evaluate them.
+`{"golds": [LaTeX, ...], "answer": LaTeX, "seconds": CPU time, "wall": seconds}`; the reply to it is `{"equal",
+"golds_read", "answer_read", "value"}`, `value` being the answer as a real number where it is one. Only LaTeX is parsed:
+sympy's parser of plain expressions would evaluate them.
 """
 
 from __future__ import annotations
@@ -70,8 +70,9 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if hasattr(signal, "setitimer"):
-            # The default action ends the process: nothing is left running if whoever waits for the reply is gone.
-            signal.setitimer(signal.ITIMER_REAL, request["seconds"] + _EXTRA_SECONDS)
+            # The default action ends the process. The clock's timer leaves nothing running if whoever waits is gone.
+            signal.setitimer(signal.ITIMER_PROF, request["seconds"])
+            signal.setitimer(signal.ITIMER_REAL, request["wall"] + _EXTRA_SECONDS)
         try:
             reply = _compare(request)
         except (MemoryError, RecursionError) as error:
@@ -79,6 +80,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - whatever a parser does to one answer must not cost the next its worker
             reply = {"failed": type(error).__name__}
         if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps(reply), file=replies, flush=True)
 

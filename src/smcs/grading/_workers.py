@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,13 +21,19 @@ from smcs.errors import MissingExtraError
 __all__ = ("Comparison", "compare")
 
 SECONDS = 5.0
-"""Longest that one comparison may take."""
+"""CPU time that one comparison may take: what is graded must not depend on what else the machine does."""
+
+PATIENCE = 12.0
+"""How many times as long it may take by the clock before the worker is taken for stuck."""
 
 START_SECONDS = 60.0
 """Longest that a worker may take to start; importing sympy takes a second, on a busy machine many."""
 
 MEMORY_BYTES = 2 * 2**30
 """Address space of a worker."""
+
+_OUT_OF_TIME = -int(getattr(signal, "SIGPROF", 0)) or None
+"""Exit code of a worker whose timer of CPU time ran out."""
 
 _SCRIPT = Path(__file__).with_name("_worker.py")
 _KEPT = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -57,16 +64,18 @@ def compare(golds: Sequence[str], answer: str, *, seconds: float = SECONDS) -> C
     Args:
         golds: At least one.
         answer: LaTeX of bounded length.
-        seconds: Longest that it may take, the start of a worker not counted; a worker past it is killed.
+        seconds: CPU time that it may take, the start of a worker not counted; a worker past it is killed. By the clock
+            it may take `PATIENCE` times as long, or no longer on Windows, which has no timers of CPU time.
 
     Raises:
         MissingExtraError: math-verify is not installed.
     """
-    request = {"golds": list(golds), "answer": answer, "seconds": seconds}
+    wall = seconds * PATIENCE if hasattr(signal, "setitimer") else seconds
+    request = {"golds": list(golds), "answer": answer, "seconds": seconds, "wall": wall}
     for _ in range(2):
         worker = _pool.take()
         try:
-            reply = worker.ask(request, seconds)
+            reply = worker.ask(request, wall)
         finally:
             _pool.give(worker)
         if reply is not None:
@@ -102,7 +111,7 @@ class _Worker:
     def alive(self) -> bool:
         return self.process.poll() is None and not self.timed_out
 
-    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+    def ask(self, request: dict[str, Any], wall: float) -> dict[str, Any] | None:
         """Return the reply, or `None` when there is none: the worker is dead then."""
         if not self.alive:
             return None
@@ -110,12 +119,13 @@ class _Worker:
         try:
             self._stdin.write(json.dumps(request).encode() + b"\n")
             self._stdin.flush()
-            reply = self._reply(seconds)
+            reply = self._reply(wall)
         except BrokenPipeError:
             return None
         finally:
             if reply is None or "failed" in reply:
                 self.close()
+                self.timed_out = self.timed_out or self.process.returncode == _OUT_OF_TIME
         return reply
 
     def _reply(self, seconds: float) -> dict[str, Any] | None:
