@@ -100,7 +100,7 @@ def _pool(found: FoundConfig, name: str) -> Pool:
     if name not in models:
         raise ConfigError(
             f"Neither the pool of {found.source} nor the catalogue has an LLM {name!r}."
-            f"{suggest(name, [*names, *models])}"
+            f"{suggest(name, dict.fromkeys([*names, *models]))}"
         )
     alone = LocalLLMConfig(kind="local", name=name, model=name)
     return build_pool(found.config.model_copy(update={"pool": (alone,)}), found.folder)
