@@ -117,8 +117,8 @@ async def grade_answerers(
         parallel: Answerers that run at the same time, in the order given.
         give_up_after: Failures in a row after which an answerer is stopped for this run.
         on_progress: Hears about progress.
-        grading_threads: Answers that slow graders (programs, mathematics) work on at the same time; one per core, and
-            at least two, when `None`.
+        grading_threads: Answers that slow graders (programs, mathematics) work on at the same time; two per core when
+            `None`, because a third of a program's time is spent waiting for its processes to end.
         samples: Answers per question; the score is their mean.
         retry_rounds: How often failed questions are asked again after all others.
 
@@ -128,7 +128,7 @@ async def grade_answerers(
     """
     names = [answerer.name for answerer in answerers]
     slots = {name: concurrency.get(name, 8) if isinstance(concurrency, Mapping) else concurrency for name in names}
-    threads = max(2, available_cores()) if grading_threads is None else grading_threads
+    threads = 2 * available_cores() if grading_threads is None else grading_threads
     _check_names(names)
     _check_at_least(1, parallel=parallel, give_up_after=give_up_after, grading_threads=threads, samples=samples)
     _check_at_least(1, **{f"concurrency of {name}": count for name, count in slots.items()})
