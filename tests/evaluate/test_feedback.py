@@ -99,6 +99,21 @@ async def test_wrong_says_nothing_about_who_answered_otherwise(bank: QuestionBan
     assert bank.llms == ("a",)
 
 
+async def test_the_correct_answer_may_come_after_the_verdict_wrong(bank: QuestionBank) -> None:
+    first = await learn(bank, run(), Feedback(right=False), EMBEDDER)
+    before = bank.content_hash
+    second = await learn(bank, run(), Feedback(gold="22"), EMBEDDER)
+    assert (second.question_id, second.is_new) == (first.question_id, False)
+    (question,) = bank.questions()
+    assert (question.gold, question.grader) == ("22", "number")
+    assert scores(bank, "a") == {question.id: 0.0}
+    assert scores(bank, "b") == {question.id: 1.0}
+    assert bank.missing_embeddings(EMBEDDER.name) == ()
+    assert second.change is not None
+    bank.undo(second.change)
+    assert bank.content_hash == before
+
+
 async def test_a_question_the_bank_has_is_not_added_again_and_nothing_is_overwritten(bank: QuestionBank) -> None:
     first = await learn(bank, run(), Feedback(gold="24"), EMBEDDER)
     again = replace(run(TEXT.upper()), attempts=(reference("a", "Answer: 1"), reference("e", "Answer: 24")))

@@ -163,6 +163,11 @@ class QuestionBank(NotedBank):
             reads.check_llms(connection, [llm])
             return tuple(reads.recorded(connection, llm))
 
+    def outcomes_on(self, question_id: str) -> tuple[Outcome, ...]:
+        """Return the outcomes of all LLMs on one question, sorted by name; none if it is not in the bank."""
+        with self._read() as connection:
+            return reads.outcomes_on(connection, question_id)
+
     def outcome_counts(self) -> dict[str, int]:
         """Return LLM -> questions that have an outcome of it, graded or not; every LLM of the bank is there."""
         with self._read() as connection:

@@ -30,6 +30,7 @@ __all__ = (
     "outcome_count",
     "outcome_counts",
     "outcome_matrix",
+    "outcomes_on",
     "question_count",
     "question_ids",
     "question_rows",
@@ -163,6 +164,12 @@ def recorded(connection: Connection, llm: str) -> Iterator[Outcome]:
         statement = select(table).where(table.c.llm == llm, table.c.question_id.in_(chunk))
         rows = connection.execute(statement).mappings()
         yield from sorted((outcome_of(row) for row in rows), key=lambda outcome: outcome.question_id)
+
+
+def outcomes_on(connection: Connection, question_id: str) -> tuple[Outcome, ...]:
+    """Return the outcomes of all LLMs on one question, sorted by name."""
+    statement = select(schema.outcomes).where(schema.outcomes.c.question_id == question_id)
+    return tuple(sorted(map(outcome_of, connection.execute(statement).mappings()), key=lambda found: found.llm))
 
 
 def scores(connection: Connection, llm: str) -> Iterator[tuple[str, float]]:

@@ -226,29 +226,34 @@ def _add(bank: QuestionBank, incoming: _Incoming, same: float) -> Growth:
     twin, similarity = _twin(bank, incoming, same)
     left_out = dict(incoming.left_out)
     outcomes = incoming.outcomes
+    kept: tuple[Outcome, ...] = ()
+    stored: Question | None = asked
     if twin is not None:
         if asked.gold is not None and twin.gold is not None and fingerprint(twin).gold != fingerprint(asked).gold:
             raise BankError(
                 f"The bank has this question as {twin.id!r} with the gold {twin.gold!r}, not {asked.gold!r}. "
                 "Remove the wrong one first (smcs bank remove), or correct the feedback."
             )
-        outcomes = tuple(replace(outcome, question_id=twin.id) for outcome in outcomes)
-        answered = {o.llm for o in outcomes if o.llm in bank.llms and twin.id in bank.answered(o.llm)}
-        left_out.update(dict.fromkeys(sorted(answered), "the bank has its outcome already"))
-        outcomes = tuple(outcome for outcome in outcomes if outcome.llm not in answered)
-        if not outcomes:
+        kept = bank.outcomes_on(twin.id)
+        answered = {outcome.llm for outcome in kept}
+        left_out.update({o.llm: "the bank has its outcome already" for o in outcomes if o.llm in answered})
+        outcomes = tuple(replace(o, question_id=twin.id) for o in outcomes if o.llm not in answered)
+        # An answer that was only said to be wrong left the question without a gold: now there is one.
+        learned = twin.grader is None and asked.gold is not None
+        stored = replace(twin, gold=asked.gold, grader=asked.grader) if learned else None
+        if stored is None and not outcomes:
             return Growth(twin.id, False, None, similarity, (), left_out)
     kind = "feedback" if incoming.run_id else "add"
     with bank.logged(kind, author=incoming.author, note=incoming.note, run_id=incoming.run_id) as made:
+        if stored is not None:
+            bank.add_questions([stored], replace=twin is not None)
         if twin is None:
-            bank.add_questions([asked])
             bank.store_embeddings(incoming.embedder, [asked.id], incoming.vector[None, :])
         for outcome in outcomes:
             bank.add_llm(outcome.llm)
-        bank.record(outcomes)
-    question_id = asked.id if twin is None else twin.id
+        bank.record((*kept, *outcomes))
     number = None if made.change is None else made.change.id
-    return Growth(question_id, twin is None, number, similarity, outcomes, left_out)
+    return Growth(asked.id if twin is None else twin.id, twin is None, number, similarity, outcomes, left_out)
 
 
 def _twin(bank: QuestionBank, incoming: _Incoming, same: float) -> tuple[Question | None, float | None]:

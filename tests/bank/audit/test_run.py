@@ -128,6 +128,18 @@ def test_what_could_not_be_compared_is_said(bank: QuestionBank) -> None:
         bank.audit(AuditOptions(embedder="nobody"))
 
 
+def test_what_is_left_out_of_the_list_is_said(bank: QuestionBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        text = f"What do people {WORDS[number]} about the apple?"
+        bank.add_questions([Question(f"same{number}", text, choices=("yes", "no"), gold="A", grader="choice")])
+    bank.store_embeddings("e", [f"same{number}" for number in range(3)], np.ones((3, 32)))
+    near = [f for f in bank.audit().findings if f.kind == "near_duplicate"]
+    assert len(near) == 3
+    monkeypatch.setattr("smcs.bank.audit.run._MOST_NEAR", 2)
+    found = [f.kind for f in bank.audit().findings if f.kind in ("near_duplicate", "not_checked")]
+    assert found == ["near_duplicate", "near_duplicate", "not_checked"]
+
+
 def test_a_bank_without_vectors_is_audited_by_words(tmp_path: Path) -> None:
     with QuestionBank.create(tmp_path / "words.db") as made:
         made.add_questions(

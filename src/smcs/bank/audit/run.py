@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,8 +22,8 @@ from smcs.types import Question
 
 __all__ = ("AuditOptions", "audit")
 
-_MOST_PAIRS = 10_000
-"""Near pairs reported; a bank of templates would have millions."""
+_MOST_NEAR = 10_000
+"""Near duplicates reported; a bank of templates may have millions."""
 
 
 @dataclass(frozen=True)
@@ -106,22 +106,18 @@ def _by_meaning(
     rows = {question.id: row for row, question in enumerate(questions)}
     row_of = [rows[question_id] for question_id in index.ids.take(np.arange(len(index.ids)))]
     within = texts.near_pairs(index.embeddings, None, at_least=options.near)
-    pairs = [(row_of[a], row_of[b], cosine) for a, b, cosine in _first(within)]
-    if len(pairs) == _MOST_PAIRS:
-        message = f"More than {_MOST_PAIRS} pairs are as near as {options.near}: only the first were looked at"
+    near = texts.near_duplicates(questions, prints, ((row_of[a], row_of[b], cosine) for a, b, cosine in within))
+    yield from islice(near, _MOST_NEAR)
+    if next(near, None) is not None:
+        message = f"There are more than {_MOST_NEAR} near duplicates: the others are not listed (raise --near)"
         yield Finding("not_checked", "note", message)
-    yield from texts.near_duplicates(questions, prints, pairs)
     vectors = _test_vectors(index, options)
     if options.against and vectors is None:
         message = f"The test set has no vectors of {index.embedder!r}: it was compared by words alone"
         yield Finding("not_checked", "note", message)
     across = () if vectors is None else texts.near_pairs(index.embeddings, vectors, at_least=options.near)
-    near = [(row_of[a], b, cosine) for a, b, cosine in _first(across)]
-    yield from texts.contamination(questions, prints, options.against, near)
-
-
-def _first(pairs: Iterable[texts.Pair]) -> Iterator[texts.Pair]:
-    return islice(pairs, _MOST_PAIRS)
+    pairs = ((row_of[a], b, cosine) for a, b, cosine in across)
+    yield from texts.contamination(questions, prints, options.against, pairs)
 
 
 def _test_vectors(index: BankIndex, options: AuditOptions) -> NDArray[np.float32] | None:
