@@ -265,7 +265,8 @@ class LocalServers:
     def __init__(self, *, max_concurrent: int = 1) -> None:
         self.gate = Limiter(max_concurrent=max_concurrent)
         """What every local call passes through."""
-        self.session = HttpSession()
+        # llama.cpp drops a connection now and then after it has streamed on it, which costs the next call its answer.
+        self.session = HttpSession(reuse=False)
         self._leases: dict[tuple[Path, ServerOptions, str | None], _Lease] = {}
 
     async def __aenter__(self) -> Self:

@@ -39,11 +39,18 @@ class HttpSession:
     It can be used again after `close`, also from another loop.
     """
 
-    def __init__(self, *, max_connections: int = 512) -> None:
-        """Set the most open connections over all hosts; further calls wait for a free one."""
+    def __init__(self, *, max_connections: int = 512, reuse: bool = True) -> None:
+        """Set up a pool that opens nothing yet.
+
+        Args:
+            max_connections: Most open connections over all hosts; further calls wait for a free one.
+            reuse: Whether a connection serves several calls. Turn it off for a server that drops idle connections
+                unannounced: a call on one of them is lost.
+        """
         if max_connections < 1:
             raise InputError(f"`max_connections` must be at least 1, got {max_connections!r}.")
         self._max_connections = max_connections
+        self._reuse = reuse
         self._client: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -63,7 +70,7 @@ class HttpSession:
             )
         self._loop = loop
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=60, force_close=not self._reuse),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
         )
