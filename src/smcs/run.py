@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from smcs.types import Attempt, Message, Stage, Usage, total_usage
+from smcs.types import Attempt, GraderName, Message, Question, Stage, Usage, total_usage
 
 __all__ = (
     "AttemptFinished",
@@ -25,6 +25,7 @@ __all__ = (
     "Degraded",
     "EstimatedPrior",
     "Event",
+    "Noted",
     "PriorFound",
     "Query",
     "Run",
@@ -46,11 +47,32 @@ class Query:
     """The text that similar bank questions are retrieved for."""
     messages: tuple[Message, ...]
     """The conversation every LLM is shown, ending with a user turn."""
+    _: KW_ONLY
+    task: str = ""
+    """Benchmark it belongs to, where that is known: the label bank questions carry."""
+    subject: str = ""
+    """Finer label inside the task, where known."""
+    choices: tuple[str, ...] = ()
+    """Answer options, where it has some."""
+    grader: GraderName | None = None
+    """How answers to it are compared (and, elsewhere, graded); `None` compares the short answers texts settle on."""
 
     @classmethod
     def of(cls, text: str) -> Query:
         """Return the query of a single user turn."""
         return cls(text, (Message("user", text),))
+
+    @classmethod
+    def about(cls, question: Question, messages: Sequence[Message]) -> Query:
+        """Return the query of a benchmark question; its gold answer and its checks stay behind."""
+        return cls(
+            question.text,
+            tuple(messages),
+            task=question.task,
+            subject=question.subject,
+            choices=question.choices,
+            grader=question.grader,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +104,26 @@ class EstimatedPrior:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One aggregated answer, and what it scored."""
+    """One answer that may be chosen, and what it scored."""
 
     draw: int
-    """Which of the n draws it answers, from 0."""
-    aggregator: str
+    """Which of the n draws or samples it answers, from 0; unique among a run's candidates."""
+    llm: str
+    """LLM that wrote it: an aggregator, or a referencer where references may be chosen."""
     members: tuple[str, ...]
-    """LLMs whose references the aggregator saw, best prior first."""
+    """LLMs whose references the aggregator saw, best prior first; empty for a reference, which is no one else's."""
     text: str
     perplexity: float | None = None
     """exp(-mean token log-probability), at least 1; `None` when no trustworthy log-probabilities came."""
     similarity: float | None = None
     """Mean cosine similarity to all candidates, itself included; `None` until scored."""
+    group: int | None = None
+    """Number of its answer among the candidates' distinct answers; -1 when none was found in it, `None` when answers
+    were not compared."""
+    agreement: float | None = None
+    """Share of the (weighted) votes for its answer, 0 to 1; `None` when answers were not compared."""
     score: float | None = None
-    """Eq. 7 total; `None` until scored."""
+    """What the strategy ranks candidates by (SMCS: the total of Eq. 7); `None` until scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +157,8 @@ class Run:
     """Index into `candidates`; `None` when the answer is a reference."""
     degraded: tuple[str, ...] = ()
     """Why this answer is less than was asked for; empty for a full run."""
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else a strategy decided, as JSON-ready values by name (a switch taken, skills found, weights used)."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     """Wall time from the run's start of each stage to its end, by stage name; stages overlap."""
     calls: int = 0
@@ -252,6 +282,16 @@ class CandidatesScored:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """A strategy decided something that has no event of its own."""
+
+    name: str
+    value: Any
+    """JSON-ready."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Degraded:
     """The answer will be less than was asked for, and why."""
 
@@ -275,6 +315,7 @@ Event = (
     | AttemptFinished
     | CandidateArrived
     | CandidatesScored
+    | Noted
     | Degraded
     | RunFinished
 )
@@ -307,6 +348,7 @@ class Trace:
         self._subsets: tuple[tuple[str, ...], ...] = ()
         self._attempts: list[Attempt] = []
         self._degraded: list[str] = []
+        self._notes: dict[str, Any] = {}
         self._stage_seconds: dict[str, float] = {}
 
     def clock(self) -> float:
@@ -324,6 +366,8 @@ class Trace:
                 self._subsets = subsets
             case AttemptFinished(attempt=attempt):
                 self._attempts.append(attempt)
+            case Noted(name=name, value=value):
+                self._notes[name] = value
             case Degraded(reason=reason):
                 self._degraded.append(reason)
             case _:
@@ -339,6 +383,10 @@ class Trace:
         """Say, once, that the answer will be less than was asked for."""
         if reason not in self._degraded:
             self.emit(Degraded(reason, self.clock()))
+
+    def note(self, name: str, value: Any) -> None:
+        """Record a decision as JSON-ready values."""
+        self.emit(Noted(name, value, self.clock()))
 
     def stage(self, name: str, seconds: float) -> None:
         """Record the wall time of a stage."""
@@ -385,6 +433,7 @@ class Trace:
             candidates=tuple(candidates),
             chosen=chosen,
             degraded=tuple(self._degraded),
+            notes=dict(self._notes),
             stage_seconds=dict(self._stage_seconds),
             calls=len(sent),
             usage=total_usage([attempt.usage for attempt in sent]),

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, Literal
 
 __all__ = (
+    "Ablation",
     "Attempt",
     "AttemptStatus",
     "Capabilities",
@@ -44,6 +45,9 @@ Stage = Literal["reference", "aggregation", "embedding", "probe", "grading"]
 
 GraderName = Literal["choice", "number", "math", "exact", "instructions", "ifeval", "code"]
 """How an answer to a question is checked."""
+
+Ablation = Literal["rps", "similarity", "perplexity", "prior_drop"]
+"""A part of the method that can be left out to measure what it is worth (Table 10)."""
 
 Compat = Literal["paper", "official"]
 """Whose arithmetic to use where the two differ: the paper's equations, or the code its authors released."""
@@ -140,6 +144,8 @@ class Completion:
 
     choices: tuple[Choice, ...]
     usage: Usage = Usage()
+    recorded_seconds: float | None = None
+    """For an answer out of a store: the wall seconds it took when it was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +190,7 @@ class Attempt:
     started: float = 0.0
     """Seconds after the run began."""
     seconds: float = 0.0
-    """Wall time of the call, retries included."""
+    """Wall time of the call, retries included; of an answer out of a store, the time it took when it was recorded."""
     tries: int = 1
     """Requests sent, retries included."""
     usage: Usage = Usage()

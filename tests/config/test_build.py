@@ -17,7 +17,7 @@ from helpers_strategies import make_bank
 from smcs.config import Live, build, embedded_config, find_config, parse_config
 from smcs.embedders import HashingEmbedder
 from smcs.errors import BankError, ConfigError, UserError
-from smcs.llms import LimitedLLM, LocalLLM, Member, OpenAICompatibleLLM, RetryingLLM, attempt
+from smcs.llms import AnswerStore, LimitedLLM, LocalLLM, Member, OpenAICompatibleLLM, RetryingLLM, attempt
 from smcs.types import Capabilities, Message, Price, Request, Sampling
 
 SCRIPTED: dict[str, Any] = {"name": "a", "kind": "scripted"}
@@ -76,11 +76,11 @@ async def test_paths_are_relative_to_the_file(elsewhere: Path) -> None:
     (elsewhere / "model.gguf").write_bytes(b"GGUF")
     (elsewhere / "prompts").mkdir()
     (elsewhere / "prompts" / "reference.txt").write_text("Be brief.")
-    (elsewhere / "answers.jsonl").write_text("")
+    AnswerStore(elsewhere / "answers.db").close()
     pool = [
         SCRIPTED,
         {"name": "b", "kind": "local", "path": "model.gguf"},
-        {"name": "c", "kind": "replay", "path": "answers.jsonl"},
+        {"name": "c", "kind": "replay", "path": "answers.db"},
     ]
     made = live(elsewhere, pool=pool, bank="bank.db", prompts="prompts")
     assert made.resources.bank is not None
@@ -89,6 +89,16 @@ async def test_paths_are_relative_to_the_file(elsewhere: Path) -> None:
     local = made.resources.pool["b"].llm
     assert isinstance(local, LocalLLM)
     assert local.path == elsewhere / "model.gguf"
+    await made.close()
+
+
+async def test_an_llm_that_only_merges_is_never_a_referencer(elsewhere: Path) -> None:
+    merger = {"name": "m", "kind": "scripted", "script": {"replies": ["merged"]}, "aggregates_only": True}
+    made = live(elsewhere, pool=[SCRIPTED, merger], aggregators=["m"], bank=None)
+    assert "m" not in made.resources.pool
+    assert made.resources.member("m").name == "m"
+    prepared = await made.prepare(made.resources)
+    assert set(prepared.mergers) == {"m"}
     await made.close()
 
 
@@ -128,7 +138,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], type[UserError], str]] = {
         ConfigError,
         "SMCS_NO",
     ),
-    "recorded answers": ({"pool": [{"name": "a", "kind": "replay", "path": "none.jsonl"}]}, UserError, "none.jsonl"),
+    "recorded answers": ({"pool": [{"name": "a", "kind": "replay", "path": "none.db"}]}, UserError, "none.db"),
 }
 
 

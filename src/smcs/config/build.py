@@ -37,6 +37,7 @@ from smcs.embedders import (
 from smcs.errors import ConfigError, LLMError
 from smcs.llms import (
     LLM,
+    AnswerStore,
     CapabilityCache,
     Closeable,
     HttpSession,
@@ -47,11 +48,12 @@ from smcs.llms import (
     Member,
     OpenAICompatibleLLM,
     Pool,
-    ReplayLLM,
     RetryingLLM,
     RetryPolicy,
     ScriptedLLM,
     ServerOptions,
+    StoredLLM,
+    StoreScope,
     Timeouts,
     find_model,
 )
@@ -117,8 +119,10 @@ class Live:
         embedder = build_embedder(config.embedder, folder)
         self._closeable = [part for part in (embedder,) if isinstance(part, Closeable)]
         self._bank = None if config.bank is None else open_bank(config.bank, folder)
+        mergers = {llm.name for llm in config.pool if llm.aggregates_only}
         self.resources = Resources(
-            pool=self._pool,
+            pool={name: member for name, member in self._pool.items() if name not in mergers},
+            mergers={name: self._pool[name] for name in mergers},
             aggregators=config.aggregators,
             embedder=embedder,
             bank=self._bank,
@@ -134,8 +138,12 @@ class Live:
             if missing:
                 _log.info("embedding %d questions of the bank with %s (once)", missing, embedder.name)
                 await bank.embed(embedder)
-        probed = {name: await _probed(resources.pool[name]) for name in resources.aggregators}
-        return replace(resources, pool={**resources.pool, **probed})
+        probed = {name: await _probed(resources.member(name)) for name in resources.aggregators}
+        return replace(
+            resources,
+            pool={name: probed.get(name, member) for name, member in resources.pool.items()},
+            mergers={name: probed.get(name, member) for name, member in resources.mergers.items()},
+        )
 
     async def close(self) -> None:
         """Stop local servers, close connections and the bank."""
@@ -152,12 +160,18 @@ def build_pool(config: Config, folder: Path) -> Pool:
     """Turn the pool of a config into members that share connections, limits and local servers."""
     session, servers = HttpSession(), LocalServers()
     limiters: dict[str, Limiter] = {}
-    members = [_member(llm, folder, session, servers, limiters) for llm in config.pool]
+    stores: dict[Path, StoreScope] = {}
+    members = [_member(llm, folder, session, servers, limiters, stores) for llm in config.pool]
     return Pool(members, resources=[servers, session])
 
 
 def _member(
-    config: LLMConfig, folder: Path, session: HttpSession, servers: LocalServers, limiters: dict[str, Limiter]
+    config: LLMConfig,
+    folder: Path,
+    session: HttpSession,
+    servers: LocalServers,
+    limiters: dict[str, Limiter],
+    stores: dict[Path, StoreScope],
 ) -> Member:
     price = None if config.price is None else Price(config.price.input, config.price.output)
     window, known = config.context_window, Capabilities()
@@ -171,7 +185,10 @@ def _member(
             script = ScriptedLLM.from_config(config.name, config.script)
             llm, known = script, Capabilities(logprobs=script.logprob is not None, max_n=script.max_n, seed=True)
         case ReplayLLMConfig():
-            llm = ReplayLLM(config.name, folder / config.path.expanduser())
+            path = folder / config.path.expanduser()
+            if path not in stores:
+                stores[path] = StoreScope(AnswerStore(path, create=False), "replay")
+            llm = StoredLLM(config.name, stores[path], repeats=True)
     declared = config.capabilities.model_dump(exclude_none=True)
     return Member(
         config.name,

@@ -79,6 +79,8 @@ class _LLM(_Strict):
     context_window: int | None = Field(None, ge=1)
     capabilities: CapabilitiesConfig = CapabilitiesConfig()
     tags: tuple[str, ...] = ()
+    aggregates_only: bool = False
+    """Whether it merges references but is never asked for one."""
 
 
 class OpenAILLMConfig(_LLM):
@@ -130,10 +132,11 @@ class ScriptedLLMConfig(_LLM):
 
 
 class ReplayLLMConfig(_LLM):
-    """An LLM whose recorded answers are replayed."""
+    """An LLM whose recorded answers are replayed; nobody is asked."""
 
     kind: Literal["replay"]
     path: Path
+    """Answer store, as `smcs bench run --record` and `smcs bench import-answers` make it."""
 
 
 LLMConfig = Annotated[
@@ -243,6 +246,8 @@ class Config(_Strict):
         for name in self.aggregators:
             if name not in names:
                 raise ValueError(f"aggregator {name!r} is not in the pool, which has: {', '.join(names)}")
+        if all(llm.aggregates_only for llm in self.pool):
+            raise ValueError("every LLM is `aggregates_only`; at least one must answer as a referencer")
         limits: dict[str, tuple[int, int | None]] = {}
         for llm in self.pool:
             if isinstance(llm, OpenAILLMConfig):

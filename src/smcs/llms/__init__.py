@@ -1,9 +1,9 @@
 """LLMs behind one method: `complete(request) -> Completion`, or an `LLMError`; a failed call is never an answer.
 
-`OpenAICompatibleLLM` speaks to any OpenAI-compatible endpoint, `ScriptedLLM` and `ReplayLLM` to none at all. Wrappers
-add one thing each: `RetryingLLM`, `LimitedLLM`, `RecordingLLM`. A `Pool` holds the members of a collaboration, and
-`attempt` calls one of them and records how it went. `probe` finds out what an endpoint really supports. `LocalLLM` runs
-a GGUF file on this machine; `find_model` and `pull` bring those of the catalogue here.
+`OpenAICompatibleLLM` speaks to any OpenAI-compatible endpoint, `ScriptedLLM` to none at all. Wrappers add one thing
+each: `RetryingLLM`, `LimitedLLM`, and `StoredLLM`, which takes what it can from an `AnswerStore`. A `Pool` holds the
+members of a collaboration, and `attempt` calls one of them and records how it went. `probe` finds out what an endpoint
+really supports. `LocalLLM` runs a GGUF file on this machine; `find_model` and `pull` bring those of the catalogue here.
 
 Importing this room loads none of the clients; each is loaded when its name is first used.
 """
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from smcs.llms.openai_compatible import OpenAICompatibleLLM
     from smcs.llms.probing import CapabilityCache, ProbeReport, check, probe
     from smcs.llms.reasoning import ReasoningSplitter, split_reasoning
-    from smcs.llms.replay import RecordingLLM, ReplayLLM
     from smcs.llms.retry import RetryingLLM, RetryPolicy
     from smcs.llms.scripted import Failure, Latency, Replies, ScriptedLLM, ScriptedReply
     from smcs.llms.session import HttpSession, Timeouts
+    from smcs.llms.store import AnswerStore, StoredAnswer, StoredLLM, StoreMode, StoreScope, answer_key
 
 __all__ = (
     "LLM",
+    "AnswerStore",
     "CapabilityCache",
     "CatalogueEntry",
     "Closeable",
@@ -50,16 +51,19 @@ __all__ = (
     "ProbeReport",
     "PullProgress",
     "ReasoningSplitter",
-    "RecordingLLM",
-    "ReplayLLM",
     "Replies",
     "RetryPolicy",
     "RetryingLLM",
     "ScriptedLLM",
     "ScriptedReply",
     "ServerOptions",
+    "StoreMode",
+    "StoreScope",
+    "StoredAnswer",
+    "StoredLLM",
     "Timeouts",
     "allow_requests",
+    "answer_key",
     "attempt",
     "check",
     "find_model",
@@ -72,6 +76,7 @@ __all__ = (
 )
 
 _LAZY = {
+    "AnswerStore": "store",
     "CapabilityCache": "probing",
     "CatalogueEntry": "catalogue",
     "Failure": "scripted",
@@ -86,15 +91,18 @@ _LAZY = {
     "ProbeReport": "probing",
     "PullProgress": "download",
     "ReasoningSplitter": "reasoning",
-    "RecordingLLM": "replay",
-    "ReplayLLM": "replay",
     "Replies": "scripted",
     "RetryPolicy": "retry",
     "RetryingLLM": "retry",
     "ScriptedLLM": "scripted",
     "ScriptedReply": "scripted",
     "ServerOptions": "local",
+    "StoreMode": "store",
+    "StoreScope": "store",
+    "StoredAnswer": "store",
+    "StoredLLM": "store",
     "Timeouts": "session",
+    "answer_key": "store",
     "check": "probing",
     "find_model": "catalogue",
     "load_catalogue": "catalogue",

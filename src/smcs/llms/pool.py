@@ -178,6 +178,7 @@ async def attempt(
             _log.debug("%s broke", member.name, exc_info=True)
             status, error = "error", f"{type(failure).__name__}: {failure}"
     usage = completion.usage if completion else Usage()
+    recorded = completion.recorded_seconds if completion else None
     return Attempt(
         member.name,
         stage,
@@ -186,7 +187,7 @@ async def attempt(
         error=error if error is None else one_line(error, limit=500),
         http_status=http_status,
         started=started,
-        seconds=clock() - started,
+        seconds=clock() - started if recorded is None else recorded,
         tries=1 + counter.extra,
         usage=usage,
         cost_usd=member.price.cost(usage) if member.price else None,

@@ -53,7 +53,7 @@ class Aggregation:
         self._turns = {
             name: asyncio.Lock()
             for name in resources.aggregators
-            if resources.pool[name].capabilities.concurrent_prefix is False
+            if resources.member(name).capabilities.concurrent_prefix is False
         }
         self.candidates: list[Candidate] = []
         """Candidates in the order they arrived."""
@@ -73,12 +73,12 @@ class Aggregation:
             asked = len(left) + 1
             while left and len(left) < asked:
                 asked = len(left)
-                left = await self._merge_by(self._resources.pool[name], tuple(members), texts, left)
+                left = await self._merge_by(self._resources.member(name), tuple(members), texts, left)
 
     async def answer_alone(self) -> None:
         """Have an aggregator answer the question without references; one candidate, or none if all fail."""
         for name in self._chain():
-            aggregator = self._resources.pool[name]
+            aggregator = self._resources.member(name)
             conversation = self._resources.prompts.for_reference(self._query.messages)
             done = await self._caller.call(aggregator, conversation, stage="aggregation", seed_offset=_SEED_OFFSET)
             if not self._accept(done, (), [0]):
@@ -136,7 +136,7 @@ class Aggregation:
         for draw, choice in zip(draws, done.choices, strict=False):
             candidate = Candidate(
                 draw=draw,
-                aggregator=done.llm,
+                llm=done.llm,
                 members=members,
                 text=unwrap(choice.text),
                 perplexity=_perplexity(choice),

@@ -28,8 +28,11 @@ class Resources:
     """What a strategy works with; shared by all runs and owned by whoever made it."""
 
     pool: Mapping[str, Member]
+    """LLMs that may be asked as referencers, by name."""
     aggregators: tuple[str, ...]
-    """LLMs that merge references: the first one does, the next takes over when it fails."""
+    """LLMs of the pool or of `mergers` that merge references: the first does, the next takes over when it fails."""
+    mergers: Mapping[str, Member] = field(default_factory=dict[str, Member])
+    """LLMs that merge but are never asked for a reference, by name; none is in the pool."""
     embedder: Embedder
     bank: QuestionBank | None = None
     """`None`: nothing is known about the LLMs, every prior is equal and the run says so."""
@@ -42,9 +45,16 @@ class Resources:
             raise ConfigError("The pool is empty. Add at least one LLM.")
         if not self.aggregators:
             raise ConfigError("No aggregator is named. Name at least one LLM of the pool.")
+        if both := self.pool.keys() & self.mergers.keys():
+            raise ConfigError(f"{min(both)!r} is in the pool and among those that only merge. Name it once.")
         for name in self.aggregators:
-            if name not in self.pool:
-                raise ConfigError(f"Aggregator {name!r} is not in the pool. The pool has: {', '.join(self.pool)}.")
+            if name not in self.pool and name not in self.mergers:
+                known = ", ".join((*self.pool, *self.mergers))
+                raise ConfigError(f"Aggregator {name!r} is not in the pool. The pool has: {known}.")
+
+    def member(self, name: str) -> Member:
+        """Return an LLM of the pool, or one that only merges."""
+        return self.pool[name] if name in self.pool else self.mergers[name]
 
 
 class Strategy(Protocol):

@@ -37,17 +37,23 @@ class Selection:
     """Shape (K,): the probability of each to be drawn first (Eq. 6)."""
 
 
-async def select_referencers(query: Query, resources: Resources, settings: Settings, trace: Trace) -> Selection:
+async def select_referencers(
+    query: Query, resources: Resources, settings: Settings, trace: Trace, *, seed: int = 0
+) -> Selection:
     """Retrieve the support set, estimate priors, and recruit the K best LLMs (Eq. 2-6).
+
+    `seed` is that of the recruiting by lot when `settings.without` names "rps".
 
     What is missing degrades the run instead of ending it: without a bank or without outcomes priors are equal, and
     when the query cannot be embedded each LLM's accuracy on the whole bank stands in for its prior.
     """
     begun = trace.clock()
     names = tuple(resources.pool)
-    evidence = await _evidence(query, resources, settings, trace)
+    evidence = None if "rps" in settings.without else await _evidence(query, resources, settings, trace)
     prior = _align(evidence, names)
-    if prior_is_used(settings.k, len(names), settings.compat):
+    if "rps" in settings.without:
+        order = np.random.default_rng(seed).permutation(len(names))[: settings.k]
+    elif prior_is_used(settings.k, len(names), settings.compat):
         order = recruit(prior, settings.k)
     else:
         order = np.arange(len(names))
@@ -58,7 +64,8 @@ async def select_referencers(query: Query, resources: Resources, settings: Setti
         who = ", ".join(names[i] for i in order[unknown])
         trace.degrade(f"no graded answer of {who} near this question: the mean prior is used for it")
         chosen = np.where(unknown, chosen[~unknown].mean() if (~unknown).any() else 0.0, chosen)
-    distribution = drop_distribution(chosen, compat=settings.compat)
+    even = "prior_drop" in settings.without
+    distribution = drop_distribution(np.zeros_like(chosen) if even else chosen, compat=settings.compat)
     trace.emit(
         PriorFound(
             () if evidence is None else evidence.nearest,

@@ -12,6 +12,7 @@ from smcs.embedders import Embedder
 from smcs.errors import EmbedderError
 from smcs.posterior import hybrid_score, mean_pairwise_similarity
 from smcs.run import Candidate
+from smcs.types import Ablation
 
 __all__ = ("Posterior", "Scored")
 
@@ -39,11 +40,13 @@ class Posterior:
     Args:
         embedder: Embeds the candidates.
         balance: lambda of Eq. 7.
+        without: Parts of the method to leave out; "similarity" and "perplexity" are its terms.
     """
 
-    def __init__(self, embedder: Embedder, *, balance: float) -> None:
+    def __init__(self, embedder: Embedder, *, balance: float, without: Sequence[Ablation] = ()) -> None:
         self._embedder = embedder
-        self._balance = balance
+        self._balance = 0.0 if "perplexity" in without else balance
+        self._similar = "similarity" not in without
         self._vectors: dict[str, NDArray[np.float32]] = {}
 
     async def score(self, candidates: Sequence[Candidate]) -> Scored:
@@ -67,7 +70,8 @@ class Posterior:
             left_out.append(f"similarity left out of the score: {error}")
             return self._by_perplexity(ordered, perplexities, tuple(left_out))
         similarity = mean_pairwise_similarity(embeddings)
-        total = hybrid_score(similarity, perplexities, balance=self._balance)
+        counted = similarity if self._similar else np.zeros_like(similarity)
+        total = hybrid_score(counted, perplexities, balance=self._balance)
         best = int(np.argmax(total))
         same = embeddings @ embeddings[best] >= _SAME
         others = total[~same]
@@ -87,10 +91,10 @@ class Posterior:
             return None
         known = [candidate.perplexity for candidate in candidates if candidate.perplexity is not None]
         if len(known) < len(candidates):
-            without = sorted({candidate.aggregator for candidate in candidates if candidate.perplexity is None})
+            without = sorted({candidate.llm for candidate in candidates if candidate.perplexity is None})
             left_out.append(f"perplexity left out of the score: no usable log-probabilities from {', '.join(without)}")
             return None
-        if len({candidate.aggregator for candidate in candidates}) > 1:
+        if len({candidate.llm for candidate in candidates}) > 1:
             left_out.append("perplexity left out of the score: those of different aggregators do not compare")
             return None
         return np.asarray(known, dtype=np.float64)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, asdict, dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from smcs.errors import InputError, suggest
-from smcs.types import Compat, Sampling
+from smcs.types import Ablation, Compat, Sampling
 
 __all__ = ("PROFILES", "ProfileName", "Settings", "profile")
 
@@ -50,16 +50,26 @@ class Settings:
     """Most wall seconds; what is in by then is used."""
     max_usd: float | None = None
     """Most USD, reserved at each call's worst case before it is sent; needs the price of every LLM it calls."""
+    without: tuple[Ablation, ...] = ()
+    """Parts left out: "rps" draws the referencers at random with equal priors, "prior_drop" draws subsets uniformly,
+    "similarity" and "perplexity" leave their term out of Eq. 7."""
+    samples: int = 8
+    """Answers of one LLM: self_consistency, self_moa and best_of_n."""
+    layers: int = 1
+    """Layers of referencers before the aggregation: moa."""
+    llm: str | None = None
+    """The LLM of single, self_consistency, self_moa and best_of_n; `None` takes the best of the bank."""
+    prior: str = "rps"
+    """How LLMs are ranked for a question: a name of `smcs.prior.PRIORS`, "rps" being Eq. 2-4."""
     seed: int | None = None
     """Seed of the subset draws and, plus an offset per call, of the LLM requests; `None` draws one and records it."""
     compat: Compat = "paper"
     """"official" reproduces where the released research code differs from the paper."""
 
     def __post_init__(self) -> None:
-        at_least_one = {"k": self.k, "support_base": self.support_base, "n": self.n}
-        for name, value in at_least_one.items():
-            if value < 1:
-                raise InputError(f"`{name}` must be at least 1, got {value}.")
+        for name in ("k", "support_base", "n", "samples", "layers"):
+            if getattr(self, name) < 1:
+                raise InputError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         if self.drop < 0:
             raise InputError(f"`drop` must be 0 or more, got {self.drop}.")
         if not 0 < self.tolerance <= 1:
@@ -70,6 +80,9 @@ class Settings:
             raise InputError(f"`straggler_cut` must be above 1, got {self.straggler_cut}. Use None to wait for all.")
         if self.quorum is not None and not 0 < self.quorum <= 1:
             raise InputError(f"`quorum` must be above 0 and at most 1, got {self.quorum}. Use None to wait for all.")
+        known = get_args(Ablation)
+        if wrong := [part for part in self.without if part not in known]:
+            raise InputError(f"`without` cannot leave out {wrong[0]!r}. It can: {', '.join(known)}.")
         if self.max_calls is not None and self.max_calls < 1:
             raise InputError(f"`max_calls` must be at least 1, got {self.max_calls}.")
         for name, cap in {"max_seconds": self.max_seconds, "max_usd": self.max_usd}.items():
@@ -89,8 +102,15 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return every parameter as JSON-ready values."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**values, "sampling": {**asdict(self.sampling), "stop": list(self.sampling.stop)}}
+        values: dict[str, Any] = _listed(asdict(self))
+        return values
+
+
+def _listed(value: Any) -> Any:
+    """Return a value with its tuples, at any depth, as lists."""
+    if isinstance(value, dict):
+        return {name: _listed(part) for name, part in value.items()}
+    return [_listed(part) for part in value] if isinstance(value, tuple | list) else value
 
 
 PROFILES: Final[dict[ProfileName, Settings]] = {

@@ -44,7 +44,7 @@ async def smcs(query: Query, resources: Resources, settings: Settings, trace: Tr
 
     # 3.3 Retrieval-based prior selection. Similar questions of the bank say which LLMs are good at this one
     # (Eq. 2-5), and how likely each of the K referencers is to stay in a subset (Eq. 6).
-    selection = await select_referencers(query, resources, settings, trace)
+    selection = await select_referencers(query, resources, settings, trace, seed=seed)
     names = tuple(member.name for member in selection.referencers)
 
     # 3.4 Exploration. Subsets depend on priors alone, so they are drawn before any reference has arrived; each is
@@ -54,7 +54,7 @@ async def smcs(query: Query, resources: Resources, settings: Settings, trace: Tr
     trace.emit(SubsetsDrawn(tuple(tuple(names[i] for i in subset) for subset in subsets), trace.clock()))
     references = References(selection.referencers, caller, trace, straggler_cut=settings.straggler_cut)
     aggregation = Aggregation(query, resources, caller, trace)
-    posterior = Posterior(resources.embedder, balance=settings.balance)
+    posterior = Posterior(resources.embedder, balance=settings.balance, without=settings.without)
     exploration = Exploration(names, selection.distribution, seed=seed, settings=settings, caller=caller, trace=trace)
     await exploration.run(query, subsets, references, aggregation, posterior)
 
@@ -86,9 +86,7 @@ async def _best_candidate(
     trace.emit(CandidatesScored(scored.candidates, scored.chosen, trace.clock()))
     trace.stage("scoring", trace.clock() - begun)
     best = scored.candidates[scored.chosen]
-    return trace.finish(
-        answer=best.text, answered_by=best.aggregator, candidates=scored.candidates, chosen=scored.chosen
-    )
+    return trace.finish(answer=best.text, answered_by=best.llm, candidates=scored.candidates, chosen=scored.chosen)
 
 
 def _best_reference(names: Sequence[str], references: References, trace: Trace) -> Run:
