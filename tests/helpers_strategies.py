@@ -57,9 +57,14 @@ def resources(
 
 
 async def run(
-    over: Resources, settings: Settings = SETTINGS, *, question: str = "add the numbers 3 and 4"
+    over: Resources,
+    settings: Settings = SETTINGS,
+    *,
+    question: str | Query = "add the numbers 3 and 4",
+    name: str = "smcs",
 ) -> tuple[Run, list[Event]]:
-    """Answer a question with SMCS; return the record and every event."""
+    """Answer a question with a strategy; return the record and every event."""
     events: list[Event] = []
-    record = await strategy("smcs")(Query.of(question), over, settings, Trace(events.append))
+    query = Query.of(question) if isinstance(question, str) else question
+    record = await strategy(name)(query, over, settings, Trace(events.append))
     return record, events

@@ -33,7 +33,7 @@ from smcs.types import Attempt, Choice, Message, Usage
 
 SUPPORT = SupportQuestion("q1", 0.9, "2 + 2?", "seed/mathematics", "sums")
 PRIORS = (EstimatedPrior("a", 1.5, 0.75, 0.6), EstimatedPrior("b", None, None, 0.4))
-CANDIDATE = Candidate(0, "merger", ("a", "b"), "four", 1.1, 0.8, 0.7)
+CANDIDATE = Candidate(0, "merger", ("a", "b"), "four", 1.1, 0.8, score=0.7)
 
 
 def ok(llm: str, *, usage: Usage = Usage(10, 5, 0), cost_usd: float | None = 0.25, **rest: Any) -> Attempt:

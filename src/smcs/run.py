@@ -144,6 +144,8 @@ class Run:
     support_size: int = 0
     """Size of the support set; `support` holds only its nearest questions."""
     support: tuple[SupportQuestion, ...] = ()
+    support_sources: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Share of the support set's total similarity by source, "task/subject" or "task"; the shares add up to 1."""
     priors: tuple[EstimatedPrior, ...] = ()
     """All LLMs of the pool, best first."""
     referencers: tuple[str, ...] = ()
@@ -224,6 +226,8 @@ class PriorFound:
     priors: tuple[EstimatedPrior, ...]
     referencers: tuple[str, ...]
     at: float
+    sources: Mapping[str, float] = field(default_factory=dict[str, float])
+    """See `Run.support_sources`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +430,7 @@ class Trace:
             seconds=self.clock(),
             support_size=prior.support_size if prior else 0,
             support=prior.support if prior else (),
+            support_sources=prior.sources if prior else {},
             priors=prior.priors if prior else (),
             referencers=prior.referencers if prior else (),
             subsets=self._subsets,

@@ -17,7 +17,6 @@ from smcs.bench import (
     Setting,
     embed_questions,
     load_recorded,
-    plurality,
     recorded_figures,
 )
 from smcs.cli.bench import app
@@ -115,24 +114,6 @@ def test_weights_outvote_a_majority_of_worse_llms(bank: RecordedBank) -> None:
 
 def test_differences_are_ours_minus_recorded() -> None:
     assert Figure("x", 61.5, 61.0, "%").difference == 0.5
-
-
-@pytest.mark.parametrize(
-    ("ballots", "weights", "winners"),
-    [
-        ([[0, 1, 1]], None, [1]),
-        ([[3, 1, 1, 3]], None, [3]),
-        ([[-1, -1, 2]], None, [2]),
-        ([[-1, -1], [-1, 0]], None, [-1, 0]),
-        ([[-1, -1]], None, [-1]),
-        ([[0, 1, 1]], [[0.6, 0.2, 0.2]], [0]),
-        ([[0, 1, 1]], [[0.5, 0.25, 0.25]], [0]),
-        ([[1, 0, 0]], [[0.5, 0.25, 0.25]], [1]),
-    ],
-)
-def test_plurality(ballots: list[list[int]], weights: list[list[float]] | None, winners: list[int]) -> None:
-    counted = plurality(np.array(ballots, dtype=np.int8), None if weights is None else np.array(weights))
-    assert counted.tolist() == winners
 
 
 def test_what_does_not_fit_is_refused(bank: RecordedBank) -> None:

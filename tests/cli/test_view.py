@@ -60,7 +60,7 @@ async def story(tmp_path: Path) -> Story:
 async def test_before_anything_is_known_it_says_what_it_does(story: Story) -> None:
     shown = drawn(view_until(story[1], RunStarted))
     assert "add the numbers 3 and 4" in shown
-    assert "looking for similar questions" in shown
+    assert "choosing whom to ask" in shown
 
 
 async def test_it_shows_who_was_chosen_and_why(story: Story) -> None:

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smcs.bench.tables import read_columns
 from smcs.embedders import Embedder, Vectors
 from smcs.errors import ConfigError, InputError, MissingExtraError
-from smcs.posterior import drop_distribution
+from smcs.posterior import drop_distribution, plurality
 from smcs.prior import pairwise_ranking_score, prior_vector, recruit, support_set
 
 __all__ = (
@@ -26,7 +27,6 @@ __all__ = (
     "Setting",
     "embed_questions",
     "load_recorded",
-    "plurality",
     "recorded_figures",
 )
 
@@ -111,9 +111,9 @@ def load_recorded(folder: Path | str) -> RecordedBank:
         ConfigError: A file or column is missing, or an outcome names an unknown question.
         MissingExtraError: pyarrow is not installed.
     """
-    questions = _columns(Path(folder) / "questions.parquet", ("id", "subject", "question", "answer", "split"))
-    outcomes = _columns(Path(folder) / "outcomes.parquet", ("id", "llm", "predicted", "correct"))
-    responses = _columns(Path(folder) / "responses.parquet", ("llm",))
+    questions = read_columns(Path(folder) / "questions.parquet", ("id", "subject", "question", "answer", "split"))
+    outcomes = read_columns(Path(folder) / "outcomes.parquet", ("id", "llm", "predicted", "correct"))
+    responses = read_columns(Path(folder) / "responses.parquet", ("llm",))
     llms = tuple(dict.fromkeys(responses["llm"]))
     row_of = {id_: row for row, id_ in enumerate(questions["id"])}
     column_of = {llm: column for column, llm in enumerate(llms)}
@@ -208,34 +208,6 @@ def recorded_figures(bank: RecordedBank, embeddings: Vectors, setting: Setting |
     return (*figures, Figure(name, float(sizes.mean()), _RECORDED[name], "questions"))
 
 
-def plurality(ballots: NDArray[np.int8], weights: NDArray[np.float64] | None = None) -> NDArray[np.intp]:
-    """Count votes per row.
-
-    Args:
-        ballots: Options voted for, -1 for none, shape (Q, K).
-        weights: Weight of each vote, above zero, shape (Q, K); equal when `None`.
-
-    Returns:
-        The option with most votes, shape (Q,); -1 where nobody voted. Of tied options, the one voted for first in the
-        row.
-    """
-    questions, voters = ballots.shape
-    rows = np.arange(questions)
-    # One column more than there are options: index -1, an abstention, falls there and is never read.
-    votes = np.zeros((questions, int(ballots.max(initial=-1)) + 2))
-    first = np.full(votes.shape, voters)
-    for voter in range(voters):
-        option = ballots[:, voter]
-        votes[rows, option] += 1.0 if weights is None else weights[:, voter]
-        first[rows, option] = np.minimum(first[rows, option], voter)
-    votes, first = votes[:, :-1], first[:, :-1]
-    if not votes.shape[1]:
-        return np.full(questions, -1)
-    leading = (votes == votes.max(axis=1, keepdims=True)) & (votes > 0)
-    winner = np.where(leading, first, voters).argmin(axis=1)
-    return np.where(leading.any(axis=1), winner, -1)
-
-
 def _priors(
     bank_vectors: Vectors, asked_vectors: Vectors, known: NDArray[np.float64], setting: Setting
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -265,25 +237,6 @@ def _check(bank: RecordedBank, embeddings: Vectors) -> None:
         )
     if bank.is_test.all() or not bank.is_test.any():
         raise InputError("The recorded data must hold both a test split and questions outside it (the bank).")
-
-
-def _columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Read columns of a parquet file as Python values, in the order of `names`."""
-    try:
-        from pyarrow import ArrowInvalid, parquet
-    except ImportError as error:
-        raise MissingExtraError("Reading recorded answers", "bench") from error
-    if not path.is_file():
-        raise ConfigError(f"{path} does not exist. Point to the folder that holds the recorded answers.")
-    try:
-        present = parquet.read_schema(path).names
-        missing = [name for name in names if name not in present]
-        if missing:
-            raise ConfigError(f"{path} lacks the column(s) {', '.join(map(repr, missing))}.")
-        table = parquet.read_table(path, columns=list(names))
-    except ArrowInvalid as error:
-        raise ConfigError(f"{path} cannot be read as parquet: {error}") from error
-    return {name: table[name].to_pylist() for name in names}
 
 
 def _option(letter: str | None) -> int:

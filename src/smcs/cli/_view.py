@@ -87,10 +87,10 @@ class LiveView:
 
     def __rich__(self) -> RenderableType:
         parts: list[RenderableType] = [Text(printable(self._query)[:300], style="bold")]
-        if not self._priors:
-            self._spinner.update(text=Text("looking for similar questions in the bank"))
+        if not self._priors and not self._status:
+            self._spinner.update(text=Text("choosing whom to ask"))
             return Group(*parts, self._spinner)
-        parts += [self._support_line(), self._llms()]
+        parts += [self._support_line(), self._llms()] if self._priors else [self._asked()]
         if self._candidates or self._aggregating:
             parts.append(score_table(self._candidates, self._chosen))
         parts += [Text(f"degraded: {printable(reason)}", style="yellow") for reason in self._degraded]
@@ -117,12 +117,19 @@ class LiveView:
             table.add_row(name, _bar(estimate), self._status.get(estimate.llm, Text("" if chosen else "not asked")))
         return table
 
+    def _asked(self) -> Table:
+        """Return who was asked, for strategies that need no priors."""
+        table = Table("LLM", "", box=None, pad_edge=False)
+        for name, status in self._status.items():
+            table.add_row(Text(name, style="bold"), status)
+        return table
+
     def _doing(self) -> Text:
         seconds = time.perf_counter() - self._begun
         if self._aggregating:
             names = ", ".join(dict.fromkeys(self._aggregating))
             return Text(f"{names} merges references: {len(self._candidates)} of {len(self._subsets)} ({seconds:.0f} s)")
-        answers = [self._status.get(name) for name in self._referencers]
+        answers = [self._status.get(name) for name in self._referencers or self._status]
         if any(status is None or status.plain == _ANSWERING for status in answers):
             return Text(f"waiting for references ({seconds:.0f} s)")
         return Text(f"comparing candidates ({seconds:.0f} s)")
@@ -136,16 +143,19 @@ def _bar(estimate: EstimatedPrior) -> Text:
 
 
 def score_table(candidates: list[Candidate], chosen: int | None) -> Table:
-    """Return the candidates with both terms of Eq. 7 and their total."""
-    table = Table("draw", "references", "similarity", "perplexity", "total", "", box=None, pad_edge=False)
+    """Return the candidates with the terms of their score and its total."""
+    voted = any(candidate.agreement is not None for candidate in candidates)
+    columns = ("draw", "from", "similarity", "perplexity", *(("agreement",) if voted else ()), "total", "")
+    table = Table(*columns, box=None, pad_edge=False)
     for index, candidate in enumerate(candidates):
         best = index == chosen
         text = " ".join(printable(candidate.text).split())
         table.add_row(
             str(candidate.draw + 1),
-            ", ".join(candidate.members) or "none",
+            ", ".join(candidate.members) or candidate.llm,
             number(candidate.similarity),
             number(candidate.perplexity),
+            *((number(candidate.agreement),) if voted else ()),
             number(candidate.score),
             Text(text[:60] + ("…" if len(text) > 60 else ""), style="green" if best else "dim"),
             style="bold" if best else "",
@@ -191,5 +201,6 @@ def explain(run: Run) -> RenderableType:
     shown = f"{len(run.support)} nearest of {run.support_size} support questions"
     stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in run.stage_seconds.items())
     parts: list[RenderableType] = [Text(shown, style="dim"), support, priors, calls, scores, Text(stages, style="dim")]
+    parts += [Text(f"{name}: {printable(str(value))[:200]}", style="dim") for name, value in run.notes.items()]
     parts += [Text(f"degraded: {printable(reason)}", style="yellow") for reason in run.degraded]
     return Panel(Group(*parts), title="why this answer", title_align="left")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from smcs.collaboration import Collaboration
-    from smcs.run import Run
+    from smcs.run import Event, Run
 
 __all__ = ("HELP", "ask")
 
@@ -28,6 +29,10 @@ def ask(
     profile: Annotated[str | None, typer.Option(help="paper, balanced, fast or max.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="Referencers.")] = None,
     n: Annotated[int | None, typer.Option("-n", help="Candidates.")] = None,
+    llm: Annotated[str | None, typer.Option(help="The LLM of strategies that ask one; else the bank's best.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Answers of strategies that ask one LLM several times.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers of moa.")] = None,
+    prior: Annotated[str | None, typer.Option(help="How LLMs are ranked for a question.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of subset draws and of the LLMs.")] = None,
     max_calls: Annotated[int | None, typer.Option(help="Most LLM calls.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Most seconds.")] = None,
@@ -42,9 +47,10 @@ def ask(
 
     text = _read(question, file)
     caps = {"max_calls": max_calls, "max_seconds": max_seconds, "max_usd": max_usd}
-    changes = {name: value for name, value in {"k": k, "n": n, "seed": seed, **caps}.items() if value is not None}
+    given = {"k": k, "n": n, "llm": llm, "samples": samples, "layers": layers, "prior": prior, "seed": seed, **caps}
+    changes = {name: value for name, value in given.items() if value is not None}
     team = Collaboration.from_config(config, strategy_name=strategy, profile_name=profile, bank=bank, **changes)
-    run = asyncio.run(_answer(team, text, quiet=as_json))
+    run = asyncio.run(_answer(team, text, strategy, quiet=as_json))
     _print(run, explained=explain, as_json=as_json)
 
 
@@ -65,19 +71,25 @@ def _read(question: str | None, file: Path | None) -> str:
         raise ConfigError(f"The question cannot be read: {error}.") from error
 
 
-async def _answer(team: Collaboration, text: str, *, quiet: bool) -> Run:
+async def _answer(team: Collaboration, text: str, strategy: str, *, quiet: bool) -> Run:
     from rich.live import Live
 
     from smcs.cli._console import stderr
     from smcs.cli._view import LiveView
+    from smcs.strategies import check_strategy, find_strategy
+
+    async def answer(watch: Callable[[Event], None] | None = None) -> Run:
+        await team.start()
+        check_strategy(find_strategy(strategy), team.resources, team.settings)
+        return await team.ask(text, watch=watch)
 
     console = stderr()
     async with team:
         if quiet or not (console.is_terminal and sys.stdout.isatty()):
-            return await team.ask(text)
+            return await answer()
         view = LiveView()
         with Live(view, console=console, refresh_per_second=8, transient=False):
-            return await team.ask(text, watch=view.on)
+            return await answer(view.on)
 
 
 def _print(run: Run, *, explained: bool, as_json: bool) -> None:

@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smcs.cli._bench_report import report
+from smcs.cli._bench_run import import_answers, run
+
 if TYPE_CHECKING:
     from smcs.bench import Figure, RecordedBank
     from smcs.embedders import Embedder, Vectors
 
 __all__ = ("app",)
 
-app = typer.Typer(help="Measure the method on recorded answers.", no_args_is_help=True)
+app = typer.Typer(help="Compare strategies on the same answers, and report.", no_args_is_help=True)
+app.command("run")(run)
+app.command("import-answers")(import_answers)
+app.command("report")(report)
 
 
 @app.callback()
 def bench() -> None:
-    """Measure the method on recorded answers."""
+    """Compare strategies on the same answers, and report."""
 
 
 @app.command()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smcs.cli._pool_preset import preset
+
 if TYPE_CHECKING:
     from smcs.config import FoundConfig
     from smcs.llms import LLM, ProbeReport
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ("app",)
 
 app = typer.Typer(help="Look at and check the LLMs of a config.", no_args_is_help=True)
+app.command("preset")(preset)
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Config file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

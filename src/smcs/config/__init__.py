@@ -9,6 +9,7 @@ from smcs.config.build import (
     find_config,
     open_bank,
 )
+from smcs.config.editing import edit_parameters, write_parameters
 from smcs.config.load import load_config, parse_config
 from smcs.config.schema import Config
 
@@ -18,9 +19,11 @@ __all__ = (
     "Live",
     "build_embedder",
     "build_pool",
+    "edit_parameters",
     "embedded_config",
     "find_config",
     "load_config",
     "open_bank",
     "parse_config",
+    "write_parameters",
 )

@@ -242,7 +242,7 @@ def build_embedder(config: EmbedderConfig, folder: Path = Path()) -> Embedder:
     match config:
         case MiniLMConfig():
             path = find_model("all-minilm-l6-v2").require() if config.path is None else folder / config.path
-            return MiniLMEmbedder(path)
+            return MiniLMEmbedder(path, long_texts=config.long_texts)
         case OpenAIEmbedderConfig():
             return OpenAICompatibleEmbedder(
                 config.base_url, config.model, api_key_env=config.api_key_env, dimensions=config.dimensions

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from smcs.strategies import ProfileName, Settings, profile
-from smcs.types import Sampling
+from smcs.strategies import Guard, ProfileName, Settings, profile
+from smcs.types import Ablation, Sampling
 
 __all__ = (
     "Config",
     "EmbedderConfig",
+    "GuardConfig",
     "HashingEmbedderConfig",
     "LLMConfig",
     "LimitsConfig",
@@ -26,6 +27,7 @@ __all__ = (
     "SamplingConfig",
     "ScriptedLLMConfig",
     "SentenceTransformersConfig",
+    "ShrinkageConfig",
 )
 
 
@@ -155,6 +157,8 @@ class MiniLMConfig(_Embedder):
     kind: Literal["minilm"] = "minilm"
     path: Path | None = None
     """Folder with `model.safetensors` and `tokenizer.json`; the catalogue's when absent."""
+    long_texts: Literal["window", "truncate"] = "window"
+    """Whether all of a long text is read, or its first 256 tokens only, as sentence-transformers does."""
 
 
 class OpenAIEmbedderConfig(_Embedder):
@@ -187,6 +191,32 @@ EmbedderConfig = Annotated[
 ]
 
 
+class ShrinkageConfig(_Strict):
+    """How much data it takes before a vote's worth differs; see `smcs.posterior.Shrinkage`."""
+
+    voter: float | None = Field(None, gt=0)
+    region: float | None = Field(None, gt=0)
+    length: float | None = Field(None, gt=0)
+    regions: int | None = Field(None, ge=0)
+
+
+class GuardConfig(_Strict):
+    """The guarded posterior; see `smcs.strategies.guard.Guard`."""
+
+    aggregate: Literal["never", "auto", "always"] | None = None
+    certain: float | None = None
+    dominance: float | None = None
+    aggregator_accuracy: float | None = None
+    texts: float | None = None
+    shrinkage: ShrinkageConfig = ShrinkageConfig()
+
+    def over(self, base: Guard) -> Guard:
+        """Return the guard with what is set here laid over it."""
+        given = self.model_dump(exclude_unset=True, exclude_none=True, exclude={"shrinkage"})
+        shrinkage = self.shrinkage.model_dump(exclude_unset=True, exclude_none=True)
+        return replace(base, **given, shrinkage=replace(base.shrinkage, **shrinkage))
+
+
 class ParametersConfig(_Strict):
     """Parameters that differ from the profile's; see `smcs.strategies.Settings`."""
 
@@ -199,9 +229,15 @@ class ParametersConfig(_Strict):
     straggler_cut: float | None = None
     quorum: float | None = None
     quorum_lead: float | None = None
+    samples: int | None = None
+    layers: int | None = None
+    llm: str | None = None
+    prior: str | None = None
+    without: tuple[Ablation, ...] | None = None
     seed: int | None = None
     compat: Literal["paper", "official"] | None = None
     sampling: SamplingConfig = SamplingConfig()
+    guard: GuardConfig = GuardConfig()
 
 
 class LimitsConfig(_Strict):
@@ -270,7 +306,7 @@ class Config(_Strict):
             InputError: There is no such profile, or a value is out of range.
         """
         base = profile(profile_name or self.profile)
-        given = self.parameters.model_dump(exclude_unset=True, exclude={"sampling"})
+        given = self.parameters.model_dump(exclude_unset=True, exclude={"sampling", "guard"})
         # `straggler_cut:` without a value switches it off; `k:` without one leaves it to the profile
         defaults = Settings.__dataclass_fields__
         set_parameters = {name: v for name, v in given.items() if v is not None or defaults[name].default is None}
@@ -280,4 +316,5 @@ class Config(_Strict):
             **set_parameters,
             **self.limits.model_dump(exclude_unset=True),
             sampling=sampling.over(base.sampling),
+            guard=self.parameters.guard.over(base.guard),
         )

@@ -5,6 +5,7 @@ be recognised), `None` only when the grader itself gave way. Answers are untrust
 and memory. A new grader is one file with a `grade_<name>` function, a name in `types.GraderName`, a case in `dispatch`.
 """
 
+from smcs.grading.agreement import same_answers
 from smcs.grading.choice import find_choice, grade_choice
 from smcs.grading.dispatch import grade
 from smcs.grading.exact import grade_exact
@@ -29,5 +30,6 @@ __all__ = (
     "grade_math",
     "grade_number",
     "instruction_verdicts",
+    "same_answers",
     "settled",
 )

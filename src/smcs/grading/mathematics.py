@@ -20,7 +20,7 @@ from smcs.grading.latex import Rational, rational, segments, spelling
 from smcs.grading.number import find_number, stated_number
 from smcs.types import Grade, Question
 
-__all__ = ("find_expression", "grade_math")
+__all__ = ("absurd", "find_expression", "grade_math")
 
 MAX_CHARACTERS = 2_000
 """A longer expression is no answer."""
@@ -67,7 +67,7 @@ def grade_math(question: Question, answer: str) -> Grade:
     found = find_expression(answer, question=question.text)
     if found is None:
         return Grade(0.0, None, "no answer found")
-    if problem := _absurd(found, golds):
+    if problem := absurd(found, golds):
         return Grade(0.0, found[:200], problem)
     verdict = _cheap(found, golds)
     if verdict is None and integer:
@@ -127,7 +127,8 @@ def _several(text: str, last: str) -> str:
     return last if len({spelling(box[:MAX_CHARACTERS]) for box in boxes}) == 1 else ", ".join(boxes)
 
 
-def _absurd(found: str, golds: tuple[str, ...]) -> str | None:
+def absurd(found: str, golds: tuple[str, ...] = ()) -> str | None:
+    """Say why algebra should not be tried on an expression, or return `None`; a huge gold allows huge answers."""
     if len(found) > MAX_CHARACTERS:
         return f"longer than {MAX_CHARACTERS:,} characters"
     depth = deepest = 0

@@ -5,18 +5,24 @@ caps, events and the record come with it.
 """
 
 from smcs.strategies.calls import Resources, Strategy
+from smcs.strategies.guard import Guard
 from smcs.strategies.prompts import Prompts
-from smcs.strategies.registry import STRATEGIES, strategy
+from smcs.strategies.registry import STRATEGIES, Need, StrategySpec, check_strategy, find_strategy, strategy
 from smcs.strategies.settings import PROFILES, ProfileName, Settings, profile
 
 __all__ = (
     "PROFILES",
     "STRATEGIES",
+    "Guard",
+    "Need",
     "ProfileName",
     "Prompts",
     "Resources",
     "Settings",
     "Strategy",
+    "StrategySpec",
+    "check_strategy",
+    "find_strategy",
     "profile",
     "strategy",
 )

@@ -11,13 +11,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from smcs.errors import InputError
 from smcs.llms import Member
-from smcs.posterior import perplexity
 from smcs.run import Candidate, CandidateArrived, Query, Trace
 from smcs.strategies.calls import Caller, Resources
 from smcs.strategies.prompts import unwrap
-from smcs.types import Attempt, Choice
+from smcs.strategies.scoring import choice_perplexity
+from smcs.types import Attempt, Message
 
 __all__ = ("Aggregation",)
 
@@ -75,6 +74,13 @@ class Aggregation:
                 asked = len(left)
                 left = await self._merge_by(self._resources.member(name), tuple(members), texts, left)
 
+    def prompt(self, merger: Member, texts: Sequence[str]) -> tuple[Message, ...]:
+        """Return what an LLM that merges references is shown; a run whose references did not fit says so."""
+        fitted, cut = fit(texts, merger, self._query, self._caller.max_tokens(merger))
+        if cut:
+            self._trace.degrade(f"references shortened to fit the context window of {merger.name}")
+        return self._resources.prompts.for_aggregation(self._query.messages, fitted)
+
     async def answer_alone(self) -> None:
         """Have an aggregator answer the question without references; one candidate, or none if all fail."""
         for name in self._chain():
@@ -95,10 +101,7 @@ class Aggregation:
         self, aggregator: Member, members: tuple[str, ...], texts: Sequence[str], draws: list[int]
     ) -> list[int]:
         """Have one aggregator answer draws; return those it did not answer."""
-        fitted, cut = fit(texts, aggregator, self._query, self._caller.max_tokens(aggregator))
-        if cut:
-            self._trace.degrade(f"references shortened to fit the context window of {aggregator.name}")
-        conversation = self._resources.prompts.for_aggregation(self._query.messages, fitted)
+        conversation = self.prompt(aggregator, texts)
 
         async def ask(part: list[int]) -> list[int]:
             done = await self._caller.call(
@@ -139,20 +142,12 @@ class Aggregation:
                 llm=done.llm,
                 members=members,
                 text=unwrap(choice.text),
-                perplexity=_perplexity(choice),
+                perplexity=choice_perplexity(choice),
             )
             self.candidates.append(candidate)
             self._trace.emit(CandidateArrived(candidate, self._trace.clock()))
             self.news.set()
         return list(draws[len(done.choices) :])
-
-
-def _perplexity(choice: Choice) -> float | None:
-    """Return a choice's perplexity; `None` if it has no log-probabilities, or an LLM gave some that cannot be."""
-    try:
-        return perplexity(choice.logprobs) if choice.logprobs else None
-    except InputError:
-        return None
 
 
 def fit(texts: Sequence[str], aggregator: Member, query: Query, max_tokens: int | None) -> tuple[list[str], bool]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from smcs.llms import Member
 from smcs.run import Trace
 from smcs.strategies.calls import Caller
-from smcs.types import Attempt, Message
+from smcs.strategies.prompts import Prompts
+from smcs.types import Attempt, Message, Stage
 
-__all__ = ("References",)
+__all__ = ("SHARE_OF_DEADLINE", "References")
 
-_SHARE_OF_DEADLINE = 0.6
+SHARE_OF_DEADLINE = 0.6
 """Part of a run's seconds that references may use when a deadline is set, so that aggregation has a turn too."""
 
 
@@ -30,15 +31,27 @@ class References:
         caller: Makes the calls.
         trace: Told when a reference was given up.
         straggler_cut: Multiple of the median arrival after which a reference is late; `None` waits for all.
+        prompts: What a referencer is shown before the conversation.
+        deadline_share: Part of the run's seconds at which references that are not in are given up; 1 where nothing
+            comes after them.
     """
 
     def __init__(
-        self, referencers: Sequence[Member], caller: Caller, trace: Trace, *, straggler_cut: float | None
+        self,
+        referencers: Sequence[Member],
+        caller: Caller,
+        trace: Trace,
+        *,
+        straggler_cut: float | None,
+        prompts: Prompts | None = None,
+        deadline_share: float = SHARE_OF_DEADLINE,
     ) -> None:
         self._referencers = referencers
         self._caller = caller
         self._trace = trace
         self._cut = straggler_cut
+        self._prompts = prompts or Prompts()
+        self._share = deadline_share
         self._settled = [asyncio.Event() for _ in referencers]
         self.texts: dict[int, str] = {}
         """Answer by position, for the references that arrived."""
@@ -52,11 +65,36 @@ class References:
 
     async def gather(self, conversation: tuple[Message, ...]) -> None:
         """Ask every referencer at once and settle each reference as it arrives, fails or is given up."""
+        shown = self._prompts.for_reference(conversation)
+        await self._gather(lambda _: shown, stage="reference")
+
+    async def refine(
+        self, prompt: Callable[[Member], tuple[Message, ...]], members: tuple[str, ...], *, seed_offset: int
+    ) -> None:
+        """Ask every referencer for a reference made of earlier ones, as `gather` otherwise.
+
+        Args:
+            prompt: What each is shown.
+            members: LLMs whose references that holds.
+            seed_offset: Keeps the seeds apart from those of other layers.
+        """
+        await self._gather(prompt, stage="aggregation", members=members, seed_offset=seed_offset)
+
+    async def _gather(
+        self,
+        prompt: Callable[[Member], tuple[Message, ...]],
+        *,
+        stage: Stage,
+        members: tuple[str, ...] = (),
+        seed_offset: int = 0,
+    ) -> None:
         begun = self._trace.clock()
         tasks = {
             asyncio.create_task(
-                self._caller.call(member, conversation, stage="reference", seed_offset=position),
-                name=f"reference {member.name}",
+                self._caller.call(
+                    member, prompt(member), stage=stage, seed_offset=seed_offset + position, members=members
+                ),
+                name=f"{stage} {member.name}",
             ): position
             for position, member in enumerate(self._referencers)
         }
@@ -73,8 +111,7 @@ class References:
         enough = max(2, math.ceil(len(tasks) / 2))
         limits: list[tuple[float, str]] = []
         if deadline is not None:
-            share = _SHARE_OF_DEADLINE * deadline
-            limits.append((share, f"not in when {_SHARE_OF_DEADLINE:.0%} of max_seconds had passed"))
+            limits.append((self._share * deadline, f"not in when {self._share:.0%} of max_seconds had passed"))
         pending = set(tasks)
         while pending:
             at, why = min(limits, default=(math.inf, ""))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import compress
 
@@ -17,7 +18,9 @@ from smcs.posterior import drop_distribution
 from smcs.prior import SupportSet, prior_is_used, prior_vector, recruit
 from smcs.run import EstimatedPrior, PriorFound, Query, SupportQuestion, Trace
 from smcs.strategies.calls import Resources
+from smcs.strategies.priors import expected_grades, source_shares
 from smcs.strategies.settings import Settings
+from smcs.types import Question
 
 __all__ = ("Selection", "select_referencers")
 
@@ -42,6 +45,7 @@ async def select_referencers(
 ) -> Selection:
     """Retrieve the support set, estimate priors, and recruit the K best LLMs (Eq. 2-6).
 
+    Priors are those of Eq. 4, or what `settings.prior` expects of each LLM; the support set is shown either way.
     `seed` is that of the recruiting by lot when `settings.without` names "rps".
 
     What is missing degrades the run instead of ending it: without a bank or without outcomes priors are equal, and
@@ -73,6 +77,7 @@ async def select_referencers(
             _estimates(names, prior, evidence, order, distribution),
             tuple(names[i] for i in order),
             trace.clock(),
+            {} if evidence is None else evidence.sources,
         )
     )
     trace.stage("retrieval", trace.clock() - begun)
@@ -93,6 +98,8 @@ class _Evidence:
     nearest: tuple[SupportQuestion, ...] = ()
     predicted: frozenset[str] = frozenset()
     """LLMs whose prior rests on predictions."""
+    sources: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Share of the support set's similarity by source."""
 
 
 async def _evidence(query: Query, resources: Resources, settings: Settings, trace: Trace) -> _Evidence | None:
@@ -101,7 +108,9 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
         trace.degrade("no question bank: every LLM has the same prior")
         return None
     try:
-        vector = (await embedder.embed([resources.query_prefix + query.text]))[0]
+        # Bank questions are embedded with their choices.
+        asked = Question("", query.text, choices=query.choices).prompt()
+        vector = (await embedder.embed([resources.query_prefix + asked]))[0]
     except EmbedderError as error:
         trace.degrade(f"the question could not be embedded, accuracy on the whole bank is used as prior: {error}")
         return await asyncio.to_thread(_whole_bank, bank)
@@ -116,15 +125,29 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
     )
     # Threads fight over the interpreter when many questions start at once; what is quick stays on the event loop.
     found = search() if bank.is_quick(embedder.name) else await asyncio.to_thread(search)
-    show = partial(bank.nearest, found, _SHOWN)
-    shown = show() if bank.knows_nearest(found, _SHOWN) else await asyncio.to_thread(show)
+    # The whole set, not only what is shown: its labels say where it comes from.
+    show = partial(bank.nearest, found, len(found.support))
+    support = show() if bank.knows_nearest(found, len(found.support)) else await asyncio.to_thread(show)
     similarities = found.support.similarities
     nearest = tuple(
         SupportQuestion(q.id, float(similarity), q.text[:_SHOWN_CHARACTERS], q.task, q.subject)
-        for q, similarity in zip(shown, similarities[:_SHOWN], strict=True)
+        for q, similarity in zip(support[:_SHOWN], similarities[:_SHOWN], strict=True)
     )
-    predicted = frozenset(compress(found.llms, found.estimated))
-    return _Evidence(found.llms, found.prior, len(found.support), float(similarities.sum()), nearest, predicted)
+    evidence = _Evidence(
+        found.llms,
+        found.prior,
+        len(found.support),
+        float(similarities.sum()),
+        nearest,
+        frozenset(compress(found.llms, found.estimated)),
+        source_shares(support, similarities),
+    )
+    if settings.prior == "rps":
+        return evidence
+    grades = await expected_grades(
+        settings.prior, query, vector, bank=bank, embedder=embedder.name, pool=resources.pool
+    )
+    return replace(evidence, llms=grades.llms, prior=grades.values, weight=1.0, predicted=frozenset())
 
 
 def _whole_bank(bank: QuestionBank) -> _Evidence:
@@ -155,7 +178,7 @@ def _estimates(
         EstimatedPrior(
             names[i],
             None if np.isnan(prior[i]) else float(prior[i]),
-            None if np.isnan(prior[i]) or weight <= 0 else float(prior[i]) / weight,
+            None if np.isnan(prior[i]) or weight <= 0 else min(max(float(prior[i]) / weight, 0.0), 1.0),
             weights.get(i),
             evidence is not None and names[i] in evidence.predicted,
         )

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcs.embedders import Embedder
-from smcs.errors import EmbedderError
-from smcs.posterior import hybrid_score, mean_pairwise_similarity
+from smcs.errors import EmbedderError, InputError
+from smcs.posterior import hybrid_score, mean_pairwise_similarity, perplexity
 from smcs.run import Candidate
-from smcs.types import Ablation
+from smcs.types import Ablation, Choice
 
-__all__ = ("Posterior", "Scored")
+__all__ = ("Posterior", "Scored", "choice_perplexity")
 
 _SAME = 0.99
 """Cosine similarity from which two candidates are taken to say the same."""
@@ -113,3 +113,11 @@ class Posterior:
         total = hybrid_score(np.zeros(len(candidates)), perplexities, balance=self._balance)
         scored = tuple(replace(candidate, score=float(t)) for candidate, t in zip(candidates, total, strict=True))
         return Scored(scored, int(np.argmax(total)), 0.0, left_out)
+
+
+def choice_perplexity(choice: Choice) -> float | None:
+    """Return a choice's perplexity; `None` if it has no log-probabilities, or an LLM gave some that cannot be."""
+    try:
+        return perplexity(choice.logprobs) if choice.logprobs else None
+    except InputError:
+        return None

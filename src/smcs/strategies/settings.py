@@ -7,10 +7,11 @@ straggler cut and the quorum, which the simulations and cost curves in `docs/pro
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
 from smcs.errors import InputError, suggest
+from smcs.strategies.guard import Guard
 from smcs.types import Ablation, Compat, Sampling
 
 __all__ = ("PROFILES", "ProfileName", "Settings", "profile")
@@ -61,6 +62,8 @@ class Settings:
     """The LLM of single, self_consistency, self_moa and best_of_n; `None` takes the best of the bank."""
     prior: str = "rps"
     """How LLMs are ranked for a question: a name of `smcs.prior.PRIORS`, "rps" being Eq. 2-4."""
+    guard: Guard = field(default_factory=Guard)
+    """When smcs_guarded merges references, and what votes are worth there."""
     seed: int | None = None
     """Seed of the subset draws and, plus an offset per call, of the LLM requests; `None` draws one and records it."""
     compat: Compat = "paper"

@@ -52,7 +52,9 @@ async def smcs(query: Query, resources: Resources, settings: Settings, trace: Tr
     rng = np.random.default_rng(seed)
     subsets = draw_subsets(selection.distribution, size=settings.k - settings.drop, n=settings.n, rng=rng)
     trace.emit(SubsetsDrawn(tuple(tuple(names[i] for i in subset) for subset in subsets), trace.clock()))
-    references = References(selection.referencers, caller, trace, straggler_cut=settings.straggler_cut)
+    references = References(
+        selection.referencers, caller, trace, straggler_cut=settings.straggler_cut, prompts=resources.prompts
+    )
     aggregation = Aggregation(query, resources, caller, trace)
     posterior = Posterior(resources.embedder, balance=settings.balance, without=settings.without)
     exploration = Exploration(names, selection.distribution, seed=seed, settings=settings, caller=caller, trace=trace)

@@ -1,0 +1,132 @@
+"""Priors other than RPS for a live question: fitted once per state of a bank, then asked about each question."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smcs.bank import BankIndex, QuestionBank, index_scores
+from smcs.prior import FittedPrior, PriorSpec, find_prior, question_features
+from smcs.run import Query
+from smcs.types import Question
+
+__all__ = ("ExpectedGrades", "expected_grades", "source_shares")
+
+_KEPT = 4
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedGrades:
+    """What a fitted prior says about a question."""
+
+    llms: tuple[str, ...]
+    values: NDArray[np.float64]
+    """Shape of `llms`; NaN for one without a grade in the bank."""
+
+
+_Key = tuple[str, Path, tuple[str, ...]]
+"""Name of the prior; where the index is, which is named by what the bank holds; the LLMs."""
+
+
+@dataclass(slots=True)
+class _Fits:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    fitted: dict[_Key, FittedPrior | None] = field(default_factory=dict[_Key, FittedPrior | None])
+
+
+_FITS: WeakKeyDictionary[QuestionBank, _Fits] = WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+async def expected_grades(
+    prior: str, query: Query, vector: NDArray[np.floating], *, bank: QuestionBank, embedder: str, pool: Iterable[str]
+) -> ExpectedGrades:
+    """Return what a prior expects of the LLMs that are both in the pool and in the bank.
+
+    The first question after a change of the bank waits for the fit, in a thread, and so do those that come meanwhile.
+
+    Args:
+        prior: A name of `smcs.prior.PRIORS`.
+        query: The question, with its labels and options where known.
+        vector: Its embedding, shape (d,).
+        bank: What is learned from.
+        embedder: Name of the embedder that made `vector`.
+        pool: Names of the LLMs.
+
+    Raises:
+        ConfigError: There is no such prior.
+        BankError: The bank has no embeddings of that embedder.
+        InputError: The embedding does not fit the bank's.
+    """
+    spec = find_prior(prior)
+    return await asyncio.to_thread(_ask, spec, query, vector, bank, embedder, tuple(pool))
+
+
+def source_shares(questions: Sequence[Question], similarities: NDArray[np.float64]) -> dict[str, float]:
+    """Return the share of a support set's similarity by source, largest first; empty where it adds up to nothing.
+
+    Args:
+        questions: The support set.
+        similarities: Of each question, in the same order; one below zero counts as zero.
+    """
+    sums: dict[str, float] = {}
+    for question, similarity in zip(questions, np.maximum(similarities, 0.0).tolist(), strict=True):
+        source = _label(question.task, question.subject)
+        sums[source] = sums.get(source, 0.0) + similarity
+    total = sum(sums.values())
+    return {name: sums[name] / total for name in sorted(sums, key=lambda name: (-sums[name], name))} if total else {}
+
+
+def _ask(
+    spec: PriorSpec,
+    query: Query,
+    vector: NDArray[np.floating],
+    bank: QuestionBank,
+    embedder: str,
+    pool: tuple[str, ...],
+) -> ExpectedGrades:
+    index = bank.index(embedder)
+    llms = tuple(name for name in index.llms if name in pool)
+    with _LOCK:
+        fits = _FITS.setdefault(bank, _Fits())
+    key = (spec.name, index.folder, llms)
+    with fits.lock:
+        if key not in fits.fitted:
+            while len(fits.fitted) >= _KEPT:
+                del fits.fitted[next(iter(fits.fitted))]
+            fits.fitted[key] = _fit(spec, bank, index, llms)
+        fitted = fits.fitted[key]
+    if fitted is None:
+        return ExpectedGrades(llms, np.full(len(llms), np.nan))
+    unit = np.asarray(vector, dtype=np.float64)
+    unit = unit / np.linalg.norm(unit)
+    features = question_features(query.text, query.choices)[None, :] if spec.uses_features else None
+    return ExpectedGrades(llms, fitted.predict(unit[None, :], [_label(query.task, query.subject)], features)[0])
+
+
+def _fit(spec: PriorSpec, bank: QuestionBank, index: BankIndex, llms: tuple[str, ...]) -> FittedPrior | None:
+    """Fit a prior to the outcomes of some LLMs; `None` where they have none."""
+    scores = index_scores(index)[:, [index.llms.index(name) for name in llms]]
+    if np.isnan(scores).all():
+        return None
+    labels: list[str] = []
+    features: list[NDArray[np.float64]] = []
+    ids = index.ids.take(np.arange(len(index.ids)))
+    for start in range(0, len(ids), _BATCH):
+        for question in bank.questions(ids[start : start + _BATCH]):
+            labels.append(_label(question.task, question.subject))
+            if spec.uses_features:
+                features.append(question_features(question.text, question.choices))
+    return spec.model().fit(index.embeddings, scores, labels, np.stack(features) if features else None)
+
+
+def _label(task: str, subject: str) -> str:
+    return f"{task}/{subject}" if task and subject else task or subject
