@@ -14,8 +14,9 @@ from smcs.bench import RESULT_FORMAT, ArmSpec, Header, ResultWriter, Row, read_r
 from smcs.bench.arms import ablations
 from smcs.bench.experiment import Experiment, Progress, make_arm, run_experiment
 from smcs.errors import ConfigError, InputError
-from smcs.llms import AnswerStore, Member, ScriptedLLM
+from smcs.llms import AnswerStore, Member, ScriptedLLM, StoredLLM, StoreScope
 from smcs.strategies import Resources, Settings
+from smcs.tasks import ask
 from smcs.types import Capabilities, Question, Request
 
 QUESTIONS = tuple(
@@ -134,6 +135,7 @@ async def test_a_run_goes_on_where_it_stopped_and_tries_failures_again(tmp_path:
     rows = await perform(tmp_path, over, specs("single"))
     assert {row.status for row in rows.values()} == {"failed"}
     assert all(row.score is None and "good" in (row.error or "") for row in rows.values())
+    assert {row.calls for row in rows.values()} == {1}
     whole = member(scripted("good", replies=solver(1.0)))
     over = await team(tmp_path / "b", whole)
     rows = await perform(tmp_path, over, specs("single"))
@@ -158,6 +160,20 @@ async def test_parts_of_the_pool(tmp_path: Path) -> None:
     assert set(rows["q1", "small", 0].reference_scores) == {"fair", "poor"}
     assert rows["q1", "small", 0].answered_by == "merger"
     assert set(rows["q1", "two", 0].reference_scores) == {"good", "fair"}
+
+
+async def test_imported_answers_have_no_known_seconds(tmp_path: Path) -> None:
+    over = await team(tmp_path)
+    with AnswerStore(tmp_path / "published.db") as published:
+        answers = [("good", ask(question)[0], "The answer is 2") for question in QUESTIONS]
+        assert published.add_imported(answers) == 4
+        replayed = member(scripted("good"), price=None)
+        replayed = replace(replayed, llm=StoredLLM("good", StoreScope(published, "replay")))
+        over = replace(over, pool={"good": replayed}, aggregators=("good",))
+        for name in ("first.jsonl", "second.jsonl"):
+            rows = await perform(tmp_path, over, specs("single"), name)
+            assert {(row.latency, row.call_seconds, row.cost_usd) for row in rows.values()} == {(None, None, None)}
+            assert [rows[f"q{i}", "single", 0].score for i in (1, 2)] == [1.0, 0.0]
 
 
 async def test_progress_adds_up(tmp_path: Path) -> None:

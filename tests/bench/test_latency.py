@@ -32,7 +32,11 @@ def test_calls_after_one_another_add_up() -> None:
 
 def test_aggregations_wait_for_what_had_ended() -> None:
     events: list[AttemptStarted | AttemptFinished] = [
-        started("a"), started("b"), ended("a", 2.0), started("m", "aggregation"), ended("b", 9.0),
+        started("a"),
+        started("b"),
+        ended("a", 2.0),
+        started("m", "aggregation"),
+        ended("b", 9.0),
     ]
     assert total(*events, ended("m", 4.0, "aggregation")) == 9.0
     assert total(*events, ended("m", 8.0, "aggregation")) == 10.0

@@ -52,6 +52,13 @@ def test_a_result_file_stands_beside_the_paper(smcs: Smcs, results: Path) -> Non
     assert "smcs bench run" in result.out
 
 
+def test_no_number_is_cut_in_a_narrow_terminal(smcs: Smcs, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    result = smcs("reproduce", "table1", "--results", results)
+    (bound,) = [line for line in result.out.splitlines() if line.startswith("Closed-source upper bound")]
+    assert bound.split()[-2:] == ["74.74", "76.21"]
+
+
 def test_finished_experiments_of_the_folder_are_used(smcs: Smcs) -> None:
     Path("experiments").mkdir()
     write_results(Path("experiments"), make_results(4), "mine")

@@ -12,7 +12,7 @@ from smcs.posterior import Shrinkage, fit_vote_weights, fit_vote_worth, fit_vote
 def plain_objective(
     answers: list[list[int]], correct: list[int], features: np.ndarray, ridge: list[float], worth: np.ndarray
 ) -> float:
-    total = -sum(ridge[d] / 2 * worth[r, d] ** 2 for r in range(worth.shape[0]) for d in range(worth.shape[1]))
+    total: float = -sum(ridge[d] / 2 * worth[r, d] ** 2 for r in range(worth.shape[0]) for d in range(worth.shape[1]))
     for q, row in enumerate(answers):
         sums: dict[int, float] = {}
         for r, answer in enumerate(row):

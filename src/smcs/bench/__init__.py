@@ -10,6 +10,7 @@ from smcs.bench.recorded import (
     RecordedBank,
     Setting,
     embed_questions,
+    embed_texts,
     load_recorded,
     recorded_figures,
 )
@@ -60,6 +61,7 @@ __all__ = (
     "describe_commit",
     "describe_machine",
     "embed_questions",
+    "embed_texts",
     "holm",
     "load_recorded",
     "macro_interval",

@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from smcs.bench.latency import CriticalPath
-from smcs.bench.results import ArmSpec, ResultWriter, Row
+from smcs.bench.results import ArmSpec, ResultWriter, Row, RowStatus
 from smcs.errors import ConfigError, InputError, RunError, suggest
 from smcs.evaluate import call_seed
 from smcs.grading import grade
@@ -21,7 +21,7 @@ from smcs.llms.local import available_cores
 from smcs.run import Query, Run, Trace
 from smcs.strategies import Resources, Settings, check_strategy, find_strategy
 from smcs.tasks import Task, ask
-from smcs.types import Grade, Question, Sampling
+from smcs.types import Attempt, Grade, Question, Sampling, total_usage
 
 __all__ = ("Arm", "Experiment", "Progress", "make_arm", "run_experiment")
 
@@ -149,21 +149,21 @@ async def _row(experiment: Experiment, arm: Arm, question: Question, seed: int, 
     settings = replace(arm.settings, seed=call_seed(seed, question.id), sampling=experiment.sampling.over(sampling))
     query = Query.about(question, messages)
     path = CriticalPath()
+    trace = Trace(path)
     run: Run | None = None
     error: str | None = None
     try:
-        run = await find_strategy(arm.spec.strategy).run(query, resources, settings, Trace(path))
+        run = await find_strategy(arm.spec.strategy).run(query, resources, settings, trace)
     except RunError as failure:
         error = str(failure)
     if scope.missing:
-        return _unanswered(question, arm, seed, f"{scope.missing} call(s) are not in the answer store", missing=True)
+        return _unanswered(question, arm, seed, f"{scope.missing} call(s) are not in the answer store", "missing")
     if run is None:
-        return _unanswered(question, arm, seed, error or "no answer")
-    return await _graded(run, question, arm, seed, path.seconds, grader)
+        return _failed(_unanswered(question, arm, seed, error or "no answer", "failed"), trace.attempts)
+    return await _graded(run, question, arm, seed, None if scope.untimed else path.seconds, grader)
 
 
-def _unanswered(question: Question, arm: Arm, seed: int, error: str, *, missing: bool = False) -> Row:
-    status: Any = "missing" if missing else "failed"
+def _unanswered(question: Question, arm: Arm, seed: int, error: str, status: RowStatus) -> Row:
     return Row(
         question.id,
         question.task,
@@ -176,7 +176,23 @@ def _unanswered(question: Question, arm: Arm, seed: int, error: str, *, missing:
     )
 
 
-async def _graded(run: Run, question: Question, arm: Arm, seed: int, latency: float, grader: _Grader) -> Row:
+def _failed(row: Row, attempts: Sequence[Attempt]) -> Row:
+    """Add what the failed calls cost: a strategy that often fails is not a cheap one."""
+    sent = [attempt for attempt in attempts if attempt.status != "skipped"]
+    usage = total_usage([attempt.usage for attempt in sent])
+    costs = [attempt.cost_usd for attempt in sent if attempt.cost_usd is not None]
+    return replace(
+        row,
+        calls=len(sent),
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=usage.completion_tokens,
+        cost_usd=sum(costs) if len(costs) == len(sent) else None,
+        call_seconds=sum(attempt.seconds for attempt in sent),
+    )
+
+
+async def _graded(run: Run, question: Question, arm: Arm, seed: int, latency: float | None, grader: _Grader) -> Row:
     verdict = await grader.grade(question, run.answer)
     references = {
         attempt.llm: (await grader.grade(question, attempt.choices[0].text)).score
@@ -200,7 +216,7 @@ async def _graded(run: Run, question: Question, arm: Arm, seed: int, latency: fl
         cached_tokens=run.usage.cached_tokens,
         completion_tokens=run.usage.completion_tokens,
         cost_usd=run.cost_usd,
-        call_seconds=sum(attempt.seconds for attempt in sent),
+        call_seconds=None if latency is None else sum(attempt.seconds for attempt in sent),
         latency=latency,
         degraded=run.degraded,
         priors={estimate.llm: estimate.prior for estimate in run.priors},

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcs.bench.tables import read_columns
 from smcs.embedders import Embedder, Vectors
-from smcs.errors import ConfigError, InputError, MissingExtraError
+from smcs.errors import ConfigError, InputError
 from smcs.posterior import drop_distribution, plurality
 from smcs.prior import pairwise_ranking_score, prior_vector, recruit, support_set
 
@@ -26,6 +26,7 @@ __all__ = (
     "RecordedBank",
     "Setting",
     "embed_questions",
+    "embed_texts",
     "load_recorded",
     "recorded_figures",
 )
@@ -142,24 +143,31 @@ def load_recorded(folder: Path | str) -> RecordedBank:
 async def embed_questions(
     bank: RecordedBank, embedder: Embedder, *, on_progress: Callable[[int], None] | None = None
 ) -> Vectors:
-    """Embed every question.
+    """Embed every question, without its choices; otherwise as `embed_texts`."""
+    return await embed_texts(bank.questions, embedder, on_progress=on_progress)
+
+
+async def embed_texts(
+    texts: Sequence[str], embedder: Embedder, *, on_progress: Callable[[int], None] | None = None
+) -> Vectors:
+    """Embed many texts, a batch at a time.
 
     Args:
-        bank: Whose questions.
+        texts: At least one.
         embedder: Makes the vectors; wrap it in a `CachedEmbedder` to make them once.
-        on_progress: Called with the number of questions that are done, now and then.
+        on_progress: Called with the number of texts that are done, now and then.
 
     Returns:
-        float32 of shape (Q, dimensions).
+        float32 of shape (len(texts), dimensions).
 
     Raises:
         EmbedderError: The embedder failed.
     """
     parts = []
-    for start in range(0, len(bank.questions), _EMBEDDING_BATCH):
-        parts.append(await embedder.embed(bank.questions[start : start + _EMBEDDING_BATCH]))
+    for start in range(0, len(texts), _EMBEDDING_BATCH):
+        parts.append(await embedder.embed(texts[start : start + _EMBEDDING_BATCH]))
         if on_progress is not None:
-            on_progress(min(start + _EMBEDDING_BATCH, len(bank.questions)))
+            on_progress(min(start + _EMBEDDING_BATCH, len(texts)))
     return np.concatenate(parts)
 
 

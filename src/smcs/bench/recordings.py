@@ -188,7 +188,7 @@ def _routed(name: str, path: Path) -> Recording:
 
 
 def _last_block(prompt: str) -> str:
-    """Return what a prompt asks after its worked examples, which end in "Answer:" and a line, as RouterBench has them."""
+    """Return what a prompt asks after its worked examples, each of which ends in "Answer:" and a line with it."""
     head, mark, tail = prompt.rstrip().removesuffix("Answer:").rpartition("\nAnswer:\n")
     if not mark or not head:
         return prompt

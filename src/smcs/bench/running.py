@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smcs._paths import cache_dir
+from smcs.bank import QuestionBank
 from smcs.bench.arms import ablations, parse_arm, parse_sweep, swept
 from smcs.bench.experiment import Arm, Experiment, make_arm
 from smcs.bench.provenance import describe_commit, describe_machine
@@ -20,7 +21,7 @@ from smcs.config import FoundConfig, Live, find_config
 from smcs.embedders import CachedEmbedder
 from smcs.errors import InputError
 from smcs.llms import AnswerStore, StoreMode
-from smcs.strategies import STRATEGIES, Resources, find_strategy
+from smcs.strategies import STRATEGIES, Resources, Settings, find_strategy
 from smcs.types import Question, Sampling
 
 __all__ = ("Prepared", "RunRequest", "prepared")
@@ -83,7 +84,7 @@ async def prepared(request: RunRequest) -> AsyncIterator[Prepared]:
         arms = [make_arm(spec, base, resources) for spec in specs]
         with (
             AnswerStore(request.store, create=request.mode == "record") as store,
-            ResultWriter(request.out, _header(request, arms, questions, resources)) as writer,
+            ResultWriter(request.out, _header(request, arms, base, questions, resources)) as writer,
         ):
             experiment = Experiment(
                 tasks,
@@ -142,7 +143,9 @@ async def _ready(live: Live, mode: StoreMode) -> Resources:
     return replace(resources, embedder=cached)
 
 
-def _header(request: RunRequest, arms: Sequence[Arm], questions: Sequence[Question], resources: Resources) -> Header:
+def _header(
+    request: RunRequest, arms: Sequence[Arm], base: Settings, questions: Sequence[Question], resources: Resources
+) -> Header:
     commit, dirty = describe_commit()
     versions, hardware = describe_machine()
     bank = resources.bank
@@ -156,12 +159,12 @@ def _header(request: RunRequest, arms: Sequence[Arm], questions: Sequence[Questi
         seeds=request.seeds,
         llms=tuple(resources.pool),
         aggregators=resources.aggregators,
-        bank={} if bank is None else _bank(bank.content_hash, len(bank.question_ids()), resources.embedder.name),
+        bank={} if bank is None else _bank(bank, resources.embedder.name),
         config={
             "split": request.split,
             "limit": request.limit,
             "profile": request.profile,
-            "settings": {**arms[0].settings.to_dict(), **dict.fromkeys(arms[0].spec.settings, "by arm")},
+            "settings": base.to_dict(),
             "sampling": {name: value for name, value in asdict(request.sampling).items() if value not in (None, ())},
         },
         commit=commit,
@@ -171,8 +174,10 @@ def _header(request: RunRequest, arms: Sequence[Arm], questions: Sequence[Questi
     )
 
 
-def _bank(content_hash: str, questions: int, embedder: str) -> dict[str, Any]:
-    return {"hash": content_hash, "questions": questions, "embedder": embedder}
+def _bank(bank: QuestionBank, embedder: str) -> dict[str, Any]:
+    info = bank.info()
+    place = bank.url.rpartition("/")[2].rpartition(".")[0] or "bank"
+    return {"name": place, "hash": info.content_hash, "questions": info.questions, "embedder": embedder}
 
 
 def _calls(arms: Sequence[Arm], questions: Sequence[Question], seeds: Sequence[int]) -> int:

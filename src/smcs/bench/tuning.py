@@ -33,8 +33,8 @@ SHRINKAGES = (
     Shrinkage(regions=0),
     Shrinkage(regions=4),
     Shrinkage(regions=16),
-    Shrinkage(region=5.0),
-    Shrinkage(region=80.0),
+    Shrinkage(region=4.0),
+    Shrinkage(region=40.0),
     Shrinkage(length=50.0),
     Shrinkage(voter=10.0, region=80.0, length=50.0),
 )
@@ -219,9 +219,8 @@ class Tuner:
         np.put_along_axis(asked, order[:, :k], values=True, axis=1)
         votes, measured = np.where(asked, answers, -1), np.where(asked, lengths, np.nan)
         right, chance = np.full(len(votes), np.nan), np.full(len(votes), np.nan)
-        usable = (answers == 0).any(axis=1)
         for fold in range(self._folds):
-            rest, held = usable & (self._fold != fold), np.flatnonzero(self._fold == fold)
+            rest, held = self._fold != fold, np.flatnonzero(self._fold == fold)
             worth = fit_vote_worth(
                 answers[rest],
                 np.zeros(int(rest.sum()), dtype=np.intp),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ("HELP", "reproduce")
 
 _RECORDED = "mmlu_pro_recorded"
+_WIDEST = 180
 
 HELP = "Print tables and figures of the paper beside figures of ours. Calls no LLM."
 
@@ -149,6 +150,7 @@ def _check_out(out: Path | None) -> None:
 
 
 def _print(found: Reproduction) -> None:
+    from rich.measure import Measurement
     from rich.table import Table
 
     from smcs.bench.reproduce import claim_grid, grids
@@ -166,7 +168,11 @@ def _print(found: Reproduction) -> None:
         for row in text.rows:
             table.add_row(*map(printable, row))
         console.print()
-        console.print(table)
+        # A narrow terminal breaks lines; numbers cut short would be wrong numbers.
+        needed = Measurement.get(console, console.options.update_width(_WIDEST), table).maximum
+        wide = stdout()
+        wide.width = max(console.width, needed)
+        wide.print(table)
         for line in text.legend:
             console.print(printable(line))
     for note in (*(note for panel in found.panels for note in panel.notes), *found.notes):

@@ -15,7 +15,7 @@ import sqlite3
 import time
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +130,15 @@ class AnswerStore:
         """Return how many answers each LLM has."""
         return dict(self._db.execute("SELECT llm, count(*) FROM answers GROUP BY llm ORDER BY llm"))
 
+    def answers(self) -> Iterator[tuple[str, StoredAnswer]]:
+        """Yield every answer with the name of its LLM.
+
+        Raises:
+            ConfigError: One is damaged.
+        """
+        for llm, record in self._db.execute("SELECT llm, record FROM answers"):
+            yield llm, self._decoded(record)
+
     def add_imported(self, answers: Sequence[tuple[str, Sequence[Message], str]]) -> int:
         """Keep answers that others recorded, one per LLM and conversation, in one transaction.
 
@@ -156,7 +165,13 @@ class AnswerStore:
         rows = self._db.execute(
             "SELECT record FROM answers WHERE key = ? AND number >= ? ORDER BY number LIMIT ?", (key, first, wanted)
         )
-        return [_decoder.decode(zlib.decompress(blob)) for (blob,) in rows]
+        return [self._decoded(blob) for (blob,) in rows]
+
+    def _decoded(self, record: bytes) -> StoredAnswer:
+        try:
+            return _decoder.decode(zlib.decompress(record))
+        except (zlib.error, msgspec.DecodeError) as error:
+            raise ConfigError(f"{str(self.path)!r} holds a damaged answer: {error}.") from error
 
     def turn(self, key: str) -> asyncio.Lock:
         """Return the lock of a key: whoever asks an LLM for it lets the others wait and then read."""
@@ -208,6 +223,8 @@ class StoreScope:
         """How many answers of each key this run was given."""
         self.missing = 0
         """Calls that a replay could not answer, because nobody may be asked."""
+        self.untimed = 0
+        """Calls answered with imported answers, of which nobody knows how long they took."""
 
     def pool(self, members: Mapping[str, Member]) -> dict[str, Member]:
         """Return members in front of the store.
@@ -264,6 +281,7 @@ class StoredLLM:
         if not found:
             raise LLMError(f"{self._store.path.name} holds no answer to this request", llm=self._name)
         completion = _completion(found)
+        self._scope.untimed += completion.recorded_seconds is None
         if on_delta is not None:
             for index, choice in enumerate(completion.choices):
                 on_delta(Delta(choice.text, choice.reasoning, index))
@@ -296,13 +314,9 @@ class StoredLLM:
         usable = tuple(choice for choice in completion.choices if choice.text.strip())
         if not usable:
             raise LLMError("the answer holds no text", llm=self._name, kind="empty")
-        seconds = completion.recorded_seconds
-        self._store.append(
-            key,
-            self._name,
-            replace(completion, choices=usable),
-            time.perf_counter() - begun if seconds is None else seconds,
-        )
+        measured = None if isinstance(inner, StoredLLM) else time.perf_counter() - begun
+        seconds = measured if completion.recorded_seconds is None else completion.recorded_seconds
+        self._store.append(key, self._name, replace(completion, choices=usable), seconds)
 
 
 def _completion(answers: Sequence[StoredAnswer]) -> Completion:

@@ -34,7 +34,7 @@ class Shrinkage:
 
     voter: float = 1.0
     """Of a voter's worth everywhere."""
-    region: float = 20.0
+    region: float = 10.0
     """Of how much more it is worth in one region of questions."""
     length: float = 5.0
     """Of how its worth changes with the length of its text, and of everybody's."""

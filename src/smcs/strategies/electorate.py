@@ -1,7 +1,7 @@
 """What each vote is worth on one question: referencers' by what was learned, aggregators' by how often they are right.
 
 An aggregator sees the references, so its answer is no independent vote. One that is no better than the referencers only
-repeats them, and its vote is discounted as much as theirs are; one that is as good as the best of them judges for
+repeats them, and its vote is discounted as much as theirs are; one that is far better than all of them judges for
 itself, and its vote is worth what an independent voter's is.
 """
 
@@ -26,6 +26,10 @@ _OPEN_OPTIONS = 10
 
 _SAME_ODDS = 0.25
 """Least difference of log-odds between an average and a best referencer."""
+
+_FAR_BETTER = 3.0
+"""An aggregator is far better where it is ahead of the average referencer by this many times the lead of the best one;
+chosen on folds of a bank (`benchmarks/guarded_vote.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def assemble(
     Args:
         names: Referencers.
         aggregators: Aggregators, which may be among them.
-        learned: Log-weights of referencers, where they were learned.
+        learned: Log-weights of referencers and aggregators, where they were learned.
         accuracy: Share of right answers near the question, where it is known, by LLM.
         options: Number of options, 0 where the question is open.
         aggregator_accuracy: How often a merged answer is right, where that was measured.
@@ -85,15 +89,15 @@ def assemble(
     average = float(np.mean(list(worth.values()))) if worth else 1.0
     referencers = {name: worth.get(name, average) for name in names}
     odds = [alone[name] for name in names if name in alone]
-    merged = None if aggregator_accuracy is None else independent_worth(aggregator_accuracy, many)
-    return Electorate(
-        referencers,
-        {
-            name: _say(alone.get(name) if merged is None else merged, odds, scale, max(average, 0.0))
-            for name in aggregators
-        },
-        basis,
-    )
+    says: dict[str, float] = {}
+    for name in aggregators:
+        measured = aggregator_accuracy is not None
+        own = independent_worth(aggregator_accuracy, many) if aggregator_accuracy is not None else alone.get(name)
+        repeated = None if own is None else scale * own
+        if name in learned and not measured:
+            repeated = learned[name]
+        says[name] = max(0.0, average if repeated is None else _say(repeated, own, odds))
+    return Electorate(referencers, says, basis)
 
 
 def _discount(names: Sequence[str], learned: Mapping[str, float], alone: Mapping[str, float]) -> float:
@@ -104,14 +108,15 @@ def _discount(names: Sequence[str], learned: Mapping[str, float], alone: Mapping
     return min(1.0, max(0.0, sum(learned[name] for name in names if name in alone) / independent))
 
 
-def _say(alone: float | None, odds: Sequence[float], scale: float, average: float) -> float:
-    if alone is None:
-        return average
+def _say(repeated: float, own: float | None, odds: Sequence[float]) -> float:
+    """Return what lies between the worth of one who repeats others and that of one who judges for itself."""
+    if own is None:
+        return repeated
     if not odds:
-        return alone
+        return own
     mean, best = float(np.mean(odds)), max(odds)
-    trust = min(1.0, max(0.0, (alone - mean) / max(best - mean, _SAME_ODDS)))
-    return alone * (scale + (1 - scale) * trust)
+    trust = min(1.0, max(0.0, (own - mean) / (_FAR_BETTER * max(best - mean, _SAME_ODDS))))
+    return repeated + (own - repeated) * trust
 
 
 def stand(groups: Sequence[int], weights: Sequence[float]) -> Standing:

@@ -188,7 +188,7 @@ def read_ballots(bank: QuestionBank, embedder: str, names: Sequence[str]) -> Bal
             votes[row, column] = of_question.setdefault(answer, len(of_question))
         for row, length in lengths.items():
             measured[row, column] = length
-    used = np.flatnonzero((votes == 0).any(axis=1))
+    used = np.flatnonzero((votes >= 0).any(axis=1))
     vectors = np.asarray(index.embeddings)[used]
     return Ballots(tuple(columns), votes[used], measured[used], vectors, tuple(ids[row] for row in used))
 

@@ -83,7 +83,7 @@ async def smcs_guarded(query: Query, resources: Resources, settings: Settings, t
     for vote in votes:
         trace.emit(CandidateArrived(vote, trace.clock()))
     vector = await _vector(query, resources)
-    learned = _log_weights(learning.result(), votes, vector)
+    learned = _log_weights(learning.result(), (*names, *resources.aggregators), votes, vector)
     accuracy |= await _aggregators_accuracy(vector, resources, fitted)
     electorate = assemble(
         names,
@@ -125,7 +125,8 @@ async def _learn(resources: Resources, settings: Settings, trace: Trace) -> Lear
     if resources.bank is None or "rps" in settings.without:
         return None
     try:
-        return await learn_votes(resources.bank, resources.embedder.name, tuple(resources.pool), settings.guard)
+        everyone = (*resources.pool, *resources.mergers)
+        return await learn_votes(resources.bank, resources.embedder.name, everyone, settings.guard)
     except BankError as error:
         trace.degrade(f"nothing could be learned about votes: {error}")
         return None
@@ -140,11 +141,14 @@ async def _vector(query: Query, resources: Resources) -> NDArray[np.float32] | N
 
 
 def _log_weights(
-    learned: LearnedVotes | None, votes: Sequence[Candidate], vector: NDArray[np.float32] | None
+    learned: LearnedVotes | None,
+    names: Sequence[str],
+    votes: Sequence[Candidate],
+    vector: NDArray[np.float32] | None,
 ) -> dict[str, float]:
     if learned is None:
         return {}
-    return learned.log_weights([vote.llm for vote in votes], vector, {vote.llm: len(vote.text) for vote in votes})
+    return learned.log_weights(names, vector, {vote.llm: len(vote.text) for vote in votes})
 
 
 async def _aggregators_accuracy(

@@ -113,6 +113,27 @@ def test_accuracies_stand_in_the_papers_rows() -> None:
     assert "MMLU-PRO" not in missing[1]
 
 
+def test_claimed_margins_are_paired_comparisons_of_one_file() -> None:
+    arms = (SMCS, ArmSpec("moa", "moa"))
+    scores: dict[str, list[float | None]] = {"smcs": [1, 1, 1, 0, None], "moa": [1, 0, 0, 1, 1]}
+    other = results([ArmSpec("self_moa", "self_moa")], {"self_moa": [1, 1, 1, 1, 1]})
+    found = reproduce("table1", evidence(results(arms, scores), other))
+    claims = {claim.name: claim.ours for claim in found.claims if claim.ours is not None}
+    assert set(claims) == {"SMCS over MoA"}  # Self-MoA is in another file
+    margin = claims["SMCS over MoA"]
+    assert (margin.value, margin.n, margin.left_out) == (25, 4, 1)
+    assert margin.low is not None
+    assert margin.low < 0
+
+
+def test_single_llms_give_average_and_upper_bound() -> None:
+    arms = [ArmSpec(name, "single", {"llm": name}) for name in "ab"]
+    found = reproduce("table1", evidence(results(arms, {"a": [1, 1, 0, 0], "b": [1, 1, 1, None]})))
+    accuracy = panel(found, "Accuracy")
+    assert ours(line(accuracy, "Open-source average (2 LLMs)"), "mmlu_pro").value == 75
+    assert ours(line(accuracy, "Open-source upper bound (2 LLMs)"), "mmlu_pro").value == 100
+
+
 def test_a_mean_is_the_papers_only_over_the_papers_tasks() -> None:
     figure = panel(reproduce("table10", evidence()), "Accuracy")
     tasks = figure.columns[:4]
@@ -270,12 +291,6 @@ def test_support_sources_of_runs_are_added_up_by_task() -> None:
     file = results([SMCS], {"smcs": [1]}, task="math500", row={"support": alone, "subject": "algebra"})
     names = [one.name for one in panel(reproduce("fig5", evidence(file)), "file0").lines]
     assert names == ["algebra <- algebra (its own)", "algebra <- geometry"]
-
-
-def test_settings_that_differ_by_arm_are_not_taken_from_the_header() -> None:
-    config = {"settings": {"k": "by arm", "n": 4}}
-    (arm,) = arms_from(results([SMCS], {"smcs": [1]}, config=config))
-    assert (arm.settings["k"], arm.settings["n"]) == (7, 4)
 
 
 def test_the_command_line_reads_what_commands_say() -> None:

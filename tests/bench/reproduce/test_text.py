@@ -18,6 +18,7 @@ from smcs.bench.reproduce import (
     Panel,
     Reproduction,
     claim_grid,
+    figure_text,
     grids,
     reproduce,
     to_markdown,
@@ -51,7 +52,7 @@ def test_the_papers_table_stands_whole_before_ours() -> None:
     assert own.header == ("", "whose", "MMLU-PRO")
     assert own.rows == (
         ("SMCS", "paper", "82.02"),
-        ("SMCS (small)", "ours [1]", "81.23 [79.0, 83.5] n=1,196 (4 left out)"),
+        ("SMCS (small)", "ours [1]", "81.23 [79.0, 83.5] n=1,196 of 1,200"),
     )
     assert own.legend == ("[1] file: arm <b>|`x`",)
 
@@ -61,6 +62,21 @@ def test_with_the_same_columns_they_are_one_table() -> None:
     assert [row[0] for row in whole.rows] == ["MoA", "SMCS (small)"]
 
 
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (Measured(66.7224, 1196, low=64.05, high=69.31), "66.72 [64.0, 69.3] n=1,196"),
+        (Measured(1.8, 3, low=1.25, high=2.5), "1.80 [1.25, 2.50] n=3"),
+        (Measured(0.0421, 3, low=0.04, high=0.05), "0.0421 [0.0400, 0.0500] n=3"),
+        (Measured(0.0, 3, low=0.0, high=0.0), "0.00 [0.00, 0.00] n=3"),
+        (Measured(82.0, 3, deviation=0.55), "82.00 ± 0.55 n=3"),
+        (Measured(-3.5, 4, low=-12.0, high=5.0), "-3.50 [-12.00, 5.00] n=4"),
+    ],
+)
+def test_figures_have_the_places_that_mean_something(figure: Measured, text: str) -> None:
+    assert figure_text(figure) == text
+
+
 def test_claims_stand_beside_what_their_cells_say() -> None:
     claims = [
         Claim("margin", 2.04, "points", "v1", recomputed=0.56, note="wrong"),
@@ -68,7 +84,7 @@ def test_claims_stand_beside_what_their_cells_say() -> None:
     ]
     assert claim_grid(claims).rows == (
         ("margin (wrong)", "2.04 points", "0.56", "", "v1"),
-        ("deviation", "below 0.6 points", "", "0.40 ± 0.10 n=3", "v2"),
+        ("deviation", "below 0.6 points", "", "0.4000 ± 0.10 n=3", "v2"),
     )
 
 

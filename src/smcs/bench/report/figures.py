@@ -277,4 +277,5 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _NAME else name[: _NAME - 3] + "..."
+    """Cut a long name in its middle: names of one experiment often differ at their ends only."""
+    return name if len(name) <= _NAME else f"{name[: _NAME - 13]}...{name[-10:]}"

@@ -11,7 +11,7 @@ from smcs.bench.reproduce.evidence import Evidence
 from smcs.bench.reproduce.outcomes import OutcomeTable, Routing, bank_table, default_embedder, recorded_table
 from smcs.bench.reproduce.released import released_tables
 from smcs.bench.reproduce.report import Cell, Claim, Line, Measured, Missing, Panel, Reproduction
-from smcs.bench.reproduce.text import Grid, claim_grid, grids, to_markdown
+from smcs.bench.reproduce.text import Grid, claim_grid, figure_text, grids, to_markdown
 
 __all__ = (
     "REPRODUCTIONS",
@@ -32,6 +32,7 @@ __all__ = (
     "check_names",
     "claim_grid",
     "default_embedder",
+    "figure_text",
     "grids",
     "read_arms",
     "recorded_table",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from smcs.bench.results import ArmSpec, Header, ResultFile, Row, read_results
 from smcs.strategies import Settings
 
 __all__ = ("ArmRows", "arms_of", "read_arms", "values_per_question", "varying")
-
-_BY_ARM: Final = "by arm"
-"""Stands in a header where arms differ."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,8 @@ class ArmRows:
     def settings(self) -> Mapping[str, Any]:
         """All its settings: its own, over those of the file, over the defaults."""
         whole = self.header.config.get("settings")
-        shared = whole.items() if isinstance(whole, dict) else ()
-        base = {name: value for name, value in shared if value != _BY_ARM}
-        return {**Settings().to_dict(), **base, **self.spec.settings}
+        shared = whole if isinstance(whole, dict) else {}
+        return {**Settings().to_dict(), **shared, **self.spec.settings}
 
     @cached_property
     def without(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from smcs.bench.paper import PaperFigure, load_figures, paper_figure
 from smcs.bench.reproduce import measure
 from smcs.bench.reproduce.arms import ArmRows, values_per_question
 from smcs.bench.reproduce.evidence import LONG_TOKENS, Evidence, bench_run, missing_run, plain_tasks
+from smcs.bench.reproduce.margins import margins, pool_lines
 from smcs.bench.reproduce.outcomes import OutcomeTable
 from smcs.bench.reproduce.report import Cell, Line, Measured, Missing, Panel, Reproduction, assemble, paper_lines
 from smcs.bench.results import Row
@@ -81,14 +82,20 @@ def accuracy_lines(arms: Sequence[ArmRows], figure: PaperFigure, *, tasks: Seque
 def _main_results(evidence: Evidence, name: str, *, long: bool) -> Reproduction:
     figure = paper_figure(name)
     arms = [arm for arm in evidence.of(long=long) if arm.whole_method]
-    lines = [*paper_lines(figure), *accuracy_lines(arms, figure)]
+    lines = [*paper_lines(figure), *accuracy_lines(arms, figure), *pool_lines(arms)]
     tables = [table for table in evidence.tables if ((table.output_tokens or 0) >= LONG_TOKENS) == long]
     for table in tables:
         lines += _table_lines(table, figure)
     columns = tuple(dict.fromkeys([*figure.columns, "mean", *(cell.column for line in lines for cell in line.cells)]))
     missing = _missing_methods(evidence, arms, figure, name, long=long)
     unit_notes = () if not tables else ("LLMs, votes and routers above come from outcomes that were recorded once.",)
-    return assemble(name, [Panel("Accuracy", "%", columns, tuple(lines))], missing=missing, notes=unit_notes)
+    return assemble(
+        name,
+        [Panel("Accuracy", "%", columns, tuple(lines))],
+        missing=missing,
+        notes=unit_notes,
+        claims=margins(arms, figure),
+    )
 
 
 def _missing_methods(

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import sqlite3
-import zlib
 from collections import defaultdict
-from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from smcs.bench.paper import paper_figure
@@ -17,9 +12,8 @@ from smcs.bench.reproduce import measure
 from smcs.bench.reproduce.arms import ArmRows
 from smcs.bench.reproduce.evidence import Evidence, bench_run, missing_run, plain_tasks
 from smcs.bench.reproduce.report import Cell, Line, Measured, Missing, Panel, Reproduction, assemble
-from smcs.errors import ConfigError
 from smcs.llms import AnswerStore
-from smcs.llms.store import StoredAnswer
+from smcs.posterior import perplexity
 
 __all__ = ("perplexities", "seeds")
 
@@ -108,15 +102,9 @@ def _stored(path: Path) -> dict[str, list[float]]:
     Raises:
         ConfigError: There is no such store, or it cannot be read.
     """
-    AnswerStore(path, create=False).close()
     found: dict[str, list[float]] = defaultdict(list)
-    decoder = msgspec.json.Decoder(StoredAnswer)
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            for llm, record in database.execute("SELECT llm, record FROM answers"):
-                logprobs = decoder.decode(zlib.decompress(record)).choice.logprobs
-                if logprobs:
-                    found[llm].append(math.exp(-math.fsum(logprobs) / len(logprobs)))
-    except (sqlite3.Error, zlib.error, msgspec.DecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as an answer store: {error}.") from error
+    with AnswerStore(path, create=False) as store:
+        for llm, answer in store.answers():
+            if answer.choice.logprobs:
+                found[llm].append(perplexity(answer.choice.logprobs))
     return found

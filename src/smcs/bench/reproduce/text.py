@@ -16,14 +16,17 @@ _CLAIM_COLUMNS = ("", "stated", "by its own cells", "ours", "where")
 
 
 def figure_text(figure: Measured) -> str:
-    """Return a figure of ours with its interval or deviation, and how much it rests on."""
-    text = f"{figure.value:.2f}"
+    """Return a figure of ours with its interval or deviation, and how many questions of all it rests on."""
+    size = max(abs(figure.value), abs(figure.high or 0.0))
+    # Percentages to two places, intervals to one; money and seconds below one to four.
+    places, ends = (2, 1) if size >= 10 else (2, 2) if size >= 1 or size == 0 else (4, 4)
+    text = f"{figure.value:.{places}f}"
     if figure.low is not None and figure.high is not None:
-        text += f" [{figure.low:.1f}, {figure.high:.1f}]"
+        text += f" [{figure.low:.{ends}f}, {figure.high:.{ends}f}]"
     if figure.deviation is not None:
         text += f" ± {figure.deviation:.2f}"
     text += f" n={figure.n:,}"
-    return f"{text} ({figure.left_out:,} left out)" if figure.left_out else text
+    return f"{text} of {figure.n + figure.left_out:,}" if figure.left_out else text
 
 
 @dataclass(frozen=True, slots=True)

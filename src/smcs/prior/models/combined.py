@@ -14,7 +14,8 @@ from smcs.prior.models.regressions import Logistic
 
 __all__ = ("Blend", "Stacked")
 
-_RIDGE = 1.0
+_PULL = 0.01
+_SWEEPS = 500
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Stacked(Learner):
     """A weighted sum of models, its weights learned from predictions for questions that a model had not seen.
 
     What counts is which LLM is better on the same question. So the weights are a least-squares fit of outcomes minus
-    their mean over LLMs by predictions minus their mean over LLMs, drawn towards equal weights (Breiman 1996, with
-    differences instead of levels).
+    their mean over LLMs by predictions minus their mean over LLMs; no weight is below zero, and they are drawn a little
+    towards equal ones (Breiman 1996, with differences instead of levels).
     """
 
     parts: tuple[Learner, ...] = (
@@ -58,7 +59,7 @@ class Stacked(Learner):
         return predict
 
     def weigh(self, bank: Evidence) -> Floats:
-        """Return the weight of each part, which sum to about 1; equal weights where the bank is too small to tell."""
+        """Return the weight of each part, 0 or more; equal weights where the bank is too small to tell."""
         equal = np.full(len(self.parts), 1 / len(self.parts))
         count = len(bank.embeddings)
         place = np.random.default_rng(self.seed).permutation(count) % self.folds
@@ -74,8 +75,18 @@ class Stacked(Learner):
             moved = np.stack([_within_questions(guess, bank.outcomes[outside]).ravel() for guess in guesses])
             square += moved @ moved.T
             cross += moved @ left.ravel()
-        scale = _RIDGE * max(float(np.trace(square)) / len(equal), 1e-12) * 1e-2
-        return np.linalg.solve(square + scale * np.eye(len(equal)), cross + scale * equal).astype(np.float64)
+        pull = _PULL * max(float(np.trace(square)) / len(equal), 1e-12)
+        return _least_squares(square + pull * np.eye(len(equal)), cross + pull * equal)
+
+
+def _least_squares(square: Floats, cross: Floats) -> Floats:
+    """Return the weights of 0 or more that minimise w'Aw - 2 b'w, by turns; A is positive definite."""
+    weights = np.zeros(len(cross))
+    for _ in range(_SWEEPS):
+        for place in range(len(cross)):
+            rest = cross[place] - square[place] @ weights + square[place, place] * weights[place]
+            weights[place] = max(0.0, rest / square[place, place])
+    return weights
 
 
 def _within_questions(values: Floats, outcomes: Floats) -> Floats:

@@ -1,0 +1,133 @@
+"""Which LLMs are recruited for a question: by RPS or by another prior, and what the record says of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers_methods import KNOWN, NAMES, team
+from helpers_strategies import SETTINGS, make_bank, run
+from smcs.bank import QuestionBank
+from smcs.embedders import HashingEmbedder
+from smcs.errors import ConfigError
+from smcs.prior import PRIORS
+from smcs.run import PriorFound, Query, Run
+from smcs.strategies import priors as module
+from smcs.strategies.priors import expected_grades, source_shares
+from smcs.types import Message, Outcome, Question
+
+
+async def ask(bank: QuestionBank | None, prior: str = "rps", question: str | Query = "add the numbers 3 and 4") -> Run:
+    over = team(bank, names=NAMES, aggregators=("poor",))
+    record, events = await run(over, replace(SETTINGS, k=2, prior=prior), question=question)
+    found = next(event for event in events if isinstance(event, PriorFound))
+    assert (found.sources, found.priors, found.referencers) == (
+        record.support_sources,
+        record.priors,
+        record.referencers,
+    )
+    return record
+
+
+async def test_the_support_set_is_recorded_by_source(known: QuestionBank) -> None:
+    record = await ask(known)
+    assert sum(record.support_sources.values()) == pytest.approx(1)
+    assert next(iter(record.support_sources)) == "sums"
+    assert record.support_size >= 10
+    assert (await ask(None)).support_sources == {}
+
+
+def test_sources_are_named_by_task_and_subject_and_weighed_by_similarity() -> None:
+    questions = [
+        Question("1", "a", task="t", subject="x"),
+        Question("2", "b", task="t"),
+        Question("3", "c", task="t", subject="x"),
+        Question("4", "d"),
+    ]
+    shares = source_shares(questions, np.array([0.5, 0.3, 0.2, -0.1]))
+    assert shares == pytest.approx({"t/x": 0.7, "t": 0.3, "": 0.0})
+    assert list(shares) == ["t/x", "t", ""]
+    assert source_shares(questions, np.zeros(4)) == {}
+
+
+@pytest.mark.parametrize("name", [name for name in PRIORS if name != "global"])
+async def test_every_prior_recruits_who_is_good_at_it(known: QuestionBank, name: str) -> None:
+    text = "which city lies at river 3 near hill 4"
+    query = Query(text, (Message("user", text),), task="cities")
+    record = await ask(known, name, query)
+    assert record.referencers[0] == "guide"
+    assert record.support_size >= 10
+    assert next(iter(record.support_sources)) == "cities"
+    if name != "rps":
+        assert all(estimate.accuracy is not None and 0 <= estimate.accuracy <= 1 for estimate in record.priors)
+
+
+async def test_global_accuracy_recruits_the_best_of_all(known: QuestionBank) -> None:
+    record = await ask(known, "global")
+    assert record.referencers == ("guide", "adder")
+    assert [estimate.prior for estimate in record.priors] == pytest.approx([0.6, 0.55, 0.5, 0.05])
+    assert record.settings["prior"] == "global"
+
+
+async def test_a_prior_is_fitted_once_per_state_of_the_bank_and_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[str] = []
+    fit = module._fit
+
+    def counted(spec: object, *arguments: object) -> object:
+        fits.append(str(spec))
+        return fit(spec, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_fit", counted)
+    with await make_bank(tmp_path / "bank.db", KNOWN) as bank:
+        await asyncio.gather(*(ask(bank, "graded") for _ in range(4)))
+        assert len(fits) == 1
+        await ask(bank, "kernel")
+        assert len(fits) == 2
+        bank.record([Outcome("sums/0", "poor", 1.0)])
+        await ask(bank, "graded")
+        assert len(fits) == 3
+        vector = (await HashingEmbedder().embed(["add"]))[0]
+        few = await expected_grades(
+            "graded", Query.of("add"), vector, bank=bank, embedder=HashingEmbedder().name, pool=("half", "stranger")
+        )
+        assert few.llms == ("half",)
+        assert len(fits) == 4
+        none = await expected_grades(
+            "graded", Query.of("add"), vector, bank=bank, embedder=HashingEmbedder().name, pool=("stranger",)
+        )
+        assert none.llms == ()
+
+
+async def test_llms_without_outcomes_get_the_mean_prior(known: QuestionBank) -> None:
+    over = team(known, names=(*NAMES, "stranger"), aggregators=("poor",))
+    record, _ = await run(over, replace(SETTINGS, k=5, prior="graded"))
+    assert record.referencers[-1] == "stranger"
+    assert any("stranger" in reason for reason in record.degraded)
+
+
+async def test_an_unknown_prior_is_refused_before_any_call(known: QuestionBank) -> None:
+    over = team(known, names=NAMES, aggregators=("poor",))
+    with pytest.raises(ConfigError, match="kernel"):
+        await run(over, replace(SETTINGS, prior="kernle"))
+    assert not any(over.pool[name].llm.history for name in NAMES)  # type: ignore[attr-defined]
+
+
+async def test_a_question_is_embedded_with_its_options_as_those_of_the_bank_are(
+    known: QuestionBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    embed = HashingEmbedder.embed
+
+    async def spied(self: HashingEmbedder, texts: list[str]) -> object:
+        seen.extend(texts)
+        return await embed(self, texts)
+
+    monkeypatch.setattr(HashingEmbedder, "embed", spied)
+    await ask(known, "rps", Query("Which?", (Message("user", "Which? Choose."),), choices=("one", "two")))
+    assert seen[0] == Question("q", "Which?", choices=("one", "two")).prompt() == "Which?\nA. one\nB. two"
