@@ -46,9 +46,13 @@ def members() -> list[Member]:
     return [member(scripted(name, replies=solver(share))) for name, share in shares.items()]
 
 
-async def team(folder: Path, *pool: Member) -> Resources:
+def bank_path(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
-    bank = await make_bank(folder / "bank.db", ACCURACY)
+    return folder / "bank.db"
+
+
+async def team(folder: Path, *pool: Member) -> Resources:
+    bank = await make_bank(bank_path(folder), ACCURACY)
     return resources(*(pool or members()), aggregators=(pool[-1].name if pool else "merger",), bank=bank)
 
 

@@ -85,11 +85,13 @@ async def test_a_prior_is_fitted_once_per_state_of_the_bank_and_pool(
 
     monkeypatch.setattr(module, "_fit", counted)
     with await make_bank(tmp_path / "bank.db", KNOWN) as bank:
-        await asyncio.gather(*(ask(bank, "graded") for _ in range(4)))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(ask(bank, "graded"))
         assert len(fits) == 1
         await ask(bank, "kernel")
         assert len(fits) == 2
-        bank.record([Outcome("sums/0", "poor", 1.0)])
+        bank.record([Outcome("sums/9", "poor", 1.0)])
         await ask(bank, "graded")
         assert len(fits) == 3
         vector = (await HashingEmbedder().embed(["add"]))[0]

@@ -182,21 +182,24 @@ class Replay:
         if np.isnan(known).any():
             weights = rps_weights(self.similarities, base=_BASE, tolerance=_TOLERANCE)
             arms.append(self.prior_arm(MISSING_AS_WRONG, weighted_sums(weights, np.nan_to_num(known))))
-        ours = [arm for arm in self.votes(prior="blend") if "blend" in arm.name]
-        return (*arms, *self.votes(), *ours)
+        return (*arms, *self.votes())
 
-    def votes(self, k: int = 7, prior: str = "rps") -> tuple[Arm, ...]:
-        """Return the voting arms; none where answers were not recorded."""
+    def votes(self, k: int = 7, priors: Sequence[str] = ("rps", "stacked")) -> tuple[Arm, ...]:
+        """Return the voting arms; none where answers were not recorded.
+
+        Args:
+            k: LLMs that vote where not all do, at most the number there are.
+            priors: Which recruit and weigh them.
+        """
         if self.recording.answers is None:
             return ()
         k = min(k, len(self.recording.llms))
-        return (
-            self.vote_arm("majority vote of all", "equal", prior=prior),
-            self.vote_arm(f"majority vote of the {prior} top {k}", "equal", prior=prior, k=k),
-            self.vote_arm(f"prior-weighted vote of the {prior} top {k}", "prior", prior=prior, k=k),
-            self.vote_arm(f"prior-weighted vote of all ({prior})", "prior", prior=prior),
-            self.vote_arm("vote with learned weights", "learned", prior=prior),
-        )
+        arms = [self.vote_arm("majority of all", "equal"), self.vote_arm("learned weights, all", "learned")]
+        for prior in priors:
+            arms.append(self.vote_arm(f"majority of {prior} top {k}", "equal", prior=prior, k=k))
+            arms.append(self.vote_arm(f"weighted by {prior}, top {k}", "prior", prior=prior, k=k))
+            arms.append(self.vote_arm(f"weighted by {prior}, all", "prior", prior=prior))
+        return tuple(arms)
 
     def priors(self, names: Iterable[str] = tuple(PRIORS)) -> tuple[Arm, ...]:
         """Return an arm for each prior."""

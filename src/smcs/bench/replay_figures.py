@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,8 +164,16 @@ def _as_grades(over: Replay, prior: str) -> Floats:
     return values / whole.predict(over.vectors[over.asked], over.recording.groups[over.asked])
 
 
-def replay_header(over: Replay, arms: Sequence[Arm], *, embedder: str, command: str, created: str) -> Header:
-    """Return the header of a result file of a replay."""
+def replay_header(
+    over: Replay,
+    arms: Sequence[Arm],
+    *,
+    embedder: str,
+    command: str,
+    created: str,
+    config: dict[str, Any] | None = None,
+) -> Header:
+    """Return the header of a result file of a replay; `config` is what else was chosen, JSON-ready."""
     versions, hardware = describe_machine()
     commit, dirty = describe_commit()
     of = over.recording
@@ -179,7 +188,7 @@ def replay_header(over: Replay, arms: Sequence[Arm], *, embedder: str, command: 
         llms=of.llms,
         aggregators=(),
         bank={"questions": len(over.bank), "embedder": embedder, "recording": of.name},
-        config={"asked": len(over.asked)},
+        config={"asked": len(over.asked), **(config or {})},
         commit=commit,
         dirty=dirty,
         versions=versions,

@@ -19,7 +19,7 @@ from smcs.bench.results import ResultFile
 from smcs.bench.tuning_arms import aggregator_accuracy, candidates_of_arms
 from smcs.bench.tuning_choice import Choice, choose, nothing
 from smcs.errors import BankError, InputError
-from smcs.posterior import Shrinkage, fit_vote_worth, vote_probabilities
+from smcs.posterior import Shrinkage, VoteWorth, fit_vote_worth, vote_probabilities
 from smcs.strategies import Settings
 from smcs.strategies.guard import Ballots, read_ballots
 
@@ -144,6 +144,7 @@ class Tuner:
         self._folds = folds
         self._ballots = self._aligned(read_ballots(bank, index.embedder, self.llms))
         self._found: dict[tuple[int, float], _Floats] = {}
+        self._learned: dict[tuple[int, Shrinkage], VoteWorth] = {}
 
     def steps(self, results: ResultFile | None) -> list[tuple[str, Callable[[], Choice]]]:
         """Return what is measured, by name, in order."""
@@ -220,20 +221,26 @@ class Tuner:
         votes, measured = np.where(asked, answers, -1), np.where(asked, lengths, np.nan)
         right, chance = np.full(len(votes), np.nan), np.full(len(votes), np.nan)
         for fold in range(self._folds):
-            rest, held = self._fold != fold, np.flatnonzero(self._fold == fold)
-            worth = fit_vote_worth(
-                answers[rest],
-                np.zeros(int(rest.sum()), dtype=np.intp),
-                self._vectors[rest],
-                lengths[rest],
-                shrinkage=shrinkage,
-            )
+            held = np.flatnonzero(self._fold == fold)
+            worth = self._worth(fold, shrinkage)
             probabilities = vote_probabilities(votes[held], worth.log_weights(self._vectors[held], measured[held]))
             winner = votes[held, probabilities.argmax(axis=1)]
             right[held] = winner == 0
             chance[held] = np.where(votes[held] == 0, probabilities, 0.0).max(axis=1)
         voted = (answers >= 0).any(axis=1)
         return np.where(voted, right, np.nan), np.where(voted, chance, np.nan)
+
+    def _worth(self, fold: int, shrinkage: Shrinkage) -> VoteWorth:
+        """Return what votes are worth, learned outside a fold."""
+        assert self._ballots is not None  # noqa: S101 - callers have checked
+        if (fold, shrinkage) not in self._learned:
+            rest = self._fold != fold
+            right = np.zeros(int(rest.sum()), dtype=np.intp)
+            answers, lengths = self._ballots.answers[rest], self._ballots.lengths[rest]
+            self._learned[fold, shrinkage] = fit_vote_worth(
+                answers, right, self._vectors[rest], lengths, shrinkage=shrinkage
+            )
+        return self._learned[fold, shrinkage]
 
     def _aligned(self, ballots: Ballots) -> Ballots | None:
         """Return ballots with a row per question of the index and a column per LLM of the pool, or `None`."""

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from smcs.bench.statistics import paired_comparison
 
-__all__ = ("Choice", "choose", "nothing")
+__all__ = ("WORTHWHILE", "Choice", "choose", "nothing")
+
+WORTHWHILE = 0.002
+"""Least gain for which a parameter is changed: with many questions, chance alone no longer rules out trifles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class Choice:
 
     @property
     def change(self) -> bool:
-        """Whether the gain is beyond chance."""
-        return self.best != self.present and self.low > 0
+        """Whether the gain is beyond chance, and worth a change."""
+        return self.best != self.present and self.low > 0 and self.gain >= WORTHWHILE
 
 
 def choose(

@@ -132,7 +132,7 @@ def _compare(
     figures = arm_figures(arms)
     curves = [cost_curve(over, name) for name in PRIORS] if recording.costs is not None else []
     if out is not None:
-        _write(out, over, arms, embedder.name)
+        _write(out, over, arms, embedder.name, {"embedded_with_choices": choices, "limit": limit})
     if as_json:
         typer.echo(json.dumps(_report(recording, figures, curves, embedder.name, seconds, choices=choices), indent=2))
         return
@@ -144,13 +144,13 @@ def _compare(
     typer.echo(f"{len(arms)} arms on {len(over.asked):,} questions x {len(recording.llms)} LLMs in {seconds:.1f} s.")
 
 
-def _write(out: Path, over: Replay, arms: Sequence[Arm], embedder: str) -> None:
+def _write(out: Path, over: Replay, arms: Sequence[Arm], embedder: str, config: dict[str, Any]) -> None:
     from smcs.bench.replay_figures import replay_header, replay_rows
     from smcs.bench.results import ResultWriter
 
     created = datetime.now(UTC).isoformat(timespec="seconds")
     command = shlex.join(["smcs", *sys.argv[1:]])
-    header = replay_header(over, arms, embedder=embedder, command=command, created=created)
+    header = replay_header(over, arms, embedder=embedder, command=command, created=created, config=config)
     with ResultWriter(out.with_suffix("") if out.suffix == ".gz" else out, header) as writer:
         for row in replay_rows(over, arms):
             writer.append(row)

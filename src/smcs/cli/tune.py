@@ -126,7 +126,7 @@ def _print(tuning: Tuning, found: FoundConfig, *, written: bool) -> None:
     console.print(table)
     changes = tuning.changes()
     if not changes:
-        console.print("Nothing is better than the present parameters beyond chance.")
+        console.print("Nothing is better than the present parameters beyond chance and by 0.2 points.")
     elif written:
         console.print(f"Written to {found.source}: {_listed(changes)}")
     else:

@@ -2,7 +2,7 @@
 
 A bank that holds the answers of its LLMs, not only their grades, says more than who is good: how often two LLMs err
 together, on which questions whose vote counts, and what a short or a long answer gives away (`posterior.worth`).
-Learned once per state of a bank, in a thread, and kept.
+Learned once per state of a bank, in a thread, and kept beside the bank's index.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from smcs.bank import QuestionBank
 from smcs.errors import InputError
 from smcs.grading import find_number
 from smcs.posterior import Shrinkage, VoteWorth, fit_vote_worth
+from smcs.strategies.votes_file import load_votes, save_votes, votes_path
 from smcs.types import GraderName, Outcome
 
 __all__ = ("UNVOTABLE", "Ballots", "Guard", "independent_worth", "learn_votes", "read_ballots")
@@ -144,8 +145,14 @@ def _learn_once(bank: QuestionBank, embedder: str, names: tuple[str, ...], shrin
     with kept.lock:
         key = (bank.content_hash, embedder, names, shrinkage)
         if kept.learned is None or kept.key != key:
-            ballots = read_ballots(bank, embedder, names)
-            kept.learned, kept.key = _learn(ballots, shrinkage), key
+            path = votes_path(bank.index(embedder).folder, names, shrinkage)
+            found = load_votes(path)
+            if found is None:
+                learned = _learn(read_ballots(bank, embedder, names), shrinkage)
+                save_votes(path, learned.llms, learned.worth, learned.questions)
+            else:
+                learned = LearnedVotes(*found)
+            kept.learned, kept.key = learned, key
         return kept.learned
 
 

@@ -28,6 +28,7 @@ from smcs.strategies.election import Election
 from smcs.strategies.electorate import assemble
 from smcs.strategies.guard import LearnedVotes, learn_votes
 from smcs.strategies.knowledge import know
+from smcs.strategies.opening import fit_referencers
 from smcs.strategies.references import References
 from smcs.strategies.retrieval import Selection, select_referencers
 from smcs.strategies.scoring import Posterior
@@ -38,8 +39,16 @@ __all__ = ("guarded_calls", "smcs_guarded")
 
 def guarded_calls(settings: Settings, pool_size: int) -> int:
     """Return the most calls of a run."""
-    fitted = settings.fitted(pool_size)
+    fitted = _fitted(settings, pool_size)
     return fitted.k + (0 if settings.guard.aggregate == "never" else fitted.n)
+
+
+def _fitted(settings: Settings, pool_size: int) -> Settings:
+    """Return the settings fitted to the pool and to `max_calls`; without merging all calls are references."""
+    if settings.guard.aggregate != "never":
+        return settings.fitted(pool_size)
+    fitted = fit_referencers(settings, pool_size)
+    return replace(fitted, drop=min(fitted.drop, fitted.k - 1))
 
 
 async def smcs_guarded(query: Query, resources: Resources, settings: Settings, trace: Trace) -> Run:
@@ -58,7 +67,7 @@ async def smcs_guarded(query: Query, resources: Resources, settings: Settings, t
     Raises:
         NoUsableAnswerError: No LLM returned anything that could be an answer; it lists every cause.
     """
-    fitted = settings.fitted(len(resources.pool))
+    fitted = _fitted(settings, len(resources.pool))
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
     trace.start(
         "smcs_guarded",

@@ -42,7 +42,9 @@ def weighted_sums(weights: Floats, grades: Floats) -> Floats:
         weights: Shape (Q, N); 0 outside the support set.
         grades: Shape (N, R), NaN where missing.
     """
-    columns, place = np.unique(grades, axis=1, return_inverse=True, equal_nan=True)
+    first: dict[bytes, int] = {}
+    place = [first.setdefault(grades[:, llm].tobytes(), len(first)) for llm in range(grades.shape[1])]
+    columns = grades[:, [place.index(number) for number in range(len(first))]]
     there = ~np.isnan(columns)
     total: Floats = weights @ np.where(there, columns, 0.0)
     gaps = np.flatnonzero(~there.all(axis=0))
@@ -55,7 +57,7 @@ def weighted_sums(weights: Floats, grades: Floats) -> Floats:
             size, value = absolute @ known, absolute @ np.where(there, columns, 0.0)[:, gaps]
         mean = np.divide(value, size, out=np.full_like(size, np.nan), where=size > 0)
         total[:, gaps] += mean * (whole - observed)
-    found: Floats = total[:, place.reshape(-1)]
+    found: Floats = total[:, place]
     return found
 
 
@@ -86,18 +88,16 @@ class NearestNeighbours(Learner):
 
     def learn(self, bank: Evidence) -> Predictor:
         """See `Learner.learn`."""
-        count, overall = min(self.k, len(bank.embeddings)), bank.means()
+        count = min(self.k, len(bank.embeddings))
 
         def mean(asked: Asked) -> Floats:
             closeness = asked.queries @ bank.embeddings.T
-            nearest = np.argpartition(-closeness, count - 1, axis=1)[:, :count]
-            grades = bank.outcomes[nearest]
-            there = ~np.isnan(grades)
-            known = there.sum(axis=1)
-            total = np.where(there, grades, 0.0).sum(axis=1)
-            return np.where(known > 0, total / np.maximum(known, 1), overall)
+            nearest = np.argpartition(closeness, -count, axis=1)[:, -count:]
+            weights = np.zeros(closeness.shape)
+            np.put_along_axis(weights, nearest, 1.0, axis=1)
+            return _shrunk_means(weights, bank, 0.0)
 
-        return _in_batches(mean, len(bank.embeddings) + count * bank.outcomes.shape[1])
+        return _in_batches(mean, len(bank.embeddings))
 
 
 @dataclass(frozen=True)
