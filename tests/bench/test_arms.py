@@ -16,6 +16,7 @@ def test_arms_are_read() -> None:
     assert parse_arm("x=rps:llms=a+b").settings == {"llms": ["a", "b"]}
     assert parse_arm("x=rps:llms=5").settings == {"llms": 5}
     assert parse_arm("x=smcs:without=rps+perplexity").settings == {"without": ["rps", "perplexity"]}
+    assert parse_arm("x=smcs_guarded:guard.aggregate=never").settings == {"guard.aggregate": "never"}
     assert parse_arm("x=smcs:straggler_cut=null,prior=knn").settings == {"straggler_cut": None, "prior": "knn"}
 
 

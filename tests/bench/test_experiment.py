@@ -196,6 +196,8 @@ async def test_mistakes_are_named_before_a_call(tmp_path: Path) -> None:
     for spec, error, message in (
         (ArmSpec("a", "smsc"), ConfigError, "Unknown strategy 'smsc'.*smcs"),
         (ArmSpec("a", "smcs", {"kk": 2}), InputError, "Arm 'a' has an unknown setting 'kk'.*k"),
+        (ArmSpec("a", "smcs_guarded", {"guard.agregate": "never"}), InputError, "Arm 'a' has an unknown setting"),
+        (ArmSpec("a", "smcs_guarded", {"guard.certain": 0.2}), InputError, "`guard.certain` must be above 0.5"),
         (ArmSpec("a", "smcs", {"k": 0}), InputError, "`k` must be at least 1, got 0"),
         (ArmSpec("a", "rps", {"llms": ["goood"]}), ConfigError, "The pool has no LLM 'goood'.*good"),
         (ArmSpec("a", "rps", {"llms": []}), ConfigError, "`llms` names no LLM"),

@@ -46,6 +46,7 @@ def test_a_run_and_its_replay(bench: Callable[..., Any]) -> None:
     report = json.loads(again.out)
     assert report["arms"]["majority_vote"]["accuracy"] == pytest.approx(2 / 3)
     assert report["arms"]["majority_vote"]["missing"] == 0
+    assert report["arms"]["majority_vote"]["cost_usd"] is None
     header = read_results("again.jsonl.gz").header
     assert header.llms == ("a", "b", "c")
     assert header.command.startswith("smcs bench run")

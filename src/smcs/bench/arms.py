@@ -9,7 +9,7 @@ from typing import Any
 
 from smcs.bench.results import ArmSpec
 from smcs.errors import InputError, suggest
-from smcs.strategies import Settings, find_strategy
+from smcs.strategies import Guard, Settings, find_strategy
 
 __all__ = ("ablations", "parse_arm", "parse_sweep", "swept")
 
@@ -75,9 +75,10 @@ def ablations(arm: ArmSpec) -> tuple[ArmSpec, ...]:
 
 
 def _setting(name: str) -> str:
-    known = [field.name for field in fields(Settings) if field.name not in ("seed", "sampling", "compat")]
-    if name not in (*known, "compat", "llms"):
-        raise InputError(f"Unknown setting {name!r}.{suggest(name, (*known, 'compat', 'llms'))}")
+    own = [field.name for field in fields(Settings) if field.name not in ("seed", "sampling", "guard")]
+    known = (*own, "llms", *(f"guard.{field.name}" for field in fields(Guard) if field.name != "shrinkage"))
+    if name not in known:
+        raise InputError(f"Unknown setting {name!r}.{suggest(name, known)}")
     return name
 
 

@@ -7,7 +7,7 @@ all arms on the same questions. Rows are on disk as they come; started again, on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from smcs.grading import grade
 from smcs.llms import AnswerStore, StoreMode, StoreScope
 from smcs.llms.local import available_cores
 from smcs.run import Query, Run, Trace
-from smcs.strategies import Resources, Settings, check_strategy, find_strategy
+from smcs.strategies import Guard, Resources, Settings, check_strategy, find_strategy
 from smcs.tasks import Task, ask
 from smcs.types import Attempt, Grade, Question, Sampling, total_usage
 
@@ -48,6 +48,9 @@ class Progress:
     """Sum of the grades."""
     calls: int
     known_cost_usd: float
+    """USD of the rows whose cost is known."""
+    unpriced: int
+    """Rows whose cost is unknown."""
     missing: int
     failed: int
 
@@ -86,14 +89,7 @@ def make_arm(spec: ArmSpec, base: Settings, resources: Resources) -> Arm:
     """
     given = dict(spec.settings)
     llms = _subset(given.pop("llms", None), tuple(resources.pool))
-    for name in given:
-        if name not in Settings.__dataclass_fields__:
-            raise InputError(
-                f"Arm {spec.name!r} has an unknown setting {name!r}.{suggest(name, Settings.__dataclass_fields__)}"
-            )
-    if "without" in given:
-        given["without"] = tuple(given["without"])
-    arm = Arm(spec, replace(base, **given), llms)
+    arm = Arm(spec, _laid_over(base, given, f"Arm {spec.name!r}"), llms)
     check_strategy(find_strategy(spec.strategy), _within(resources, arm), arm.settings)
     return arm
 
@@ -245,7 +241,7 @@ class _Tally:
     """Adds up an arm's rows."""
 
     def __init__(self, arm: str, total: int) -> None:
-        self.progress = Progress(arm, 0, total, 0, 0.0, 0, 0.0, 0, 0)
+        self.progress = Progress(arm, 0, total, 0, 0.0, 0, 0.0, 0, 0, 0)
 
     def add(self, row: Row) -> None:
         before = self.progress
@@ -256,9 +252,23 @@ class _Tally:
             score=before.score + (row.score or 0.0),
             calls=before.calls + row.calls,
             known_cost_usd=before.known_cost_usd + (row.cost_usd or 0.0),
+            unpriced=before.unpriced + (row.cost_usd is None),
             missing=before.missing + (row.status == "missing"),
             failed=before.failed + (row.status == "failed"),
         )
+
+
+def _laid_over(base: Settings, given: Mapping[str, Any], whose: str) -> Settings:
+    """Return settings with others laid over them; `guard.x` is a field of `Settings.guard`."""
+    own = {name: value for name, value in given.items() if "." not in name}
+    guard = {name.partition(".")[2]: value for name, value in given.items() if name.startswith("guard.")}
+    known = [*Settings.__dataclass_fields__, *(f"guard.{name}" for name in Guard.__dataclass_fields__)]
+    for name in given:
+        if name not in known:
+            raise InputError(f"{whose} has an unknown setting {name!r}.{suggest(name, known)}")
+    if "without" in own:
+        own["without"] = tuple(own["without"])
+    return replace(base, **own, guard=replace(base.guard, **guard))
 
 
 def _subset(llms: Any, pool: tuple[str, ...]) -> tuple[str, ...]:

@@ -153,6 +153,7 @@ def _print(path: Path, latest: dict[str, Progress], *, as_json: bool) -> None:
                 "graded": one.graded,
                 "accuracy": one.score / one.graded if one.graded else None,
                 "calls": one.calls,
+                "cost_usd": None if one.unpriced else one.known_cost_usd,
                 "known_cost_usd": one.known_cost_usd,
                 "missing": one.missing,
                 "failed": one.failed,
@@ -161,12 +162,11 @@ def _print(path: Path, latest: dict[str, Progress], *, as_json: bool) -> None:
         }
         typer.echo(json.dumps({"results": str(path), "arms": arms}, indent=2))
         return
-    table = Table("arm", "questions", "right", "calls", "known cost", "missing", "failed", box=None)
+    table = Table("arm", "questions", "right", "calls", "cost", "missing", "failed", box=None)
     for name, one in latest.items():
         share = f"{100 * one.score / one.graded:.2f}%" if one.graded else "-"
-        table.add_row(
-            name, str(one.done), share, f"{one.calls:,}", dollars(one.known_cost_usd), str(one.missing), str(one.failed)
-        )
+        cost = dollars(None if one.unpriced else one.known_cost_usd, at_least=one.known_cost_usd)
+        table.add_row(name, str(one.done), share, f"{one.calls:,}", cost, str(one.missing), str(one.failed))
     stdout().print(table)
     typer.echo(f"{path}: intervals, comparisons and plots come from `smcs bench report {path}`")
 
