@@ -133,6 +133,20 @@ async def test_arms_share_answers_and_a_replay_asks_nobody(tmp_path: Path) -> No
     assert "not in the answer store" in (missing.error or "")
 
 
+async def test_a_replay_takes_as_long_as_the_recording_did(tmp_path: Path) -> None:
+    pool = [member(scripted(name, replies=solver(1.0), latency=0.01)) for name in ("good", "fair", "poor", "merger")]
+    over = await team(tmp_path, *pool)
+    await perform(tmp_path, over, specs("majority_vote"))
+    rows = await perform(tmp_path, over, specs("majority_vote", "rps"), "again.jsonl", mode="replay")
+    for i in range(1, 5):
+        together, alone = rows[f"q{i}", "majority_vote", 0], rows[f"q{i}", "rps", 0]
+        assert together.call_seconds is not None
+        assert together.latency is not None
+        assert together.call_seconds >= 4 * 0.01
+        assert 0.01 <= together.latency < 0.6 * together.call_seconds
+        assert alone.latency == alone.call_seconds
+
+
 async def test_a_run_goes_on_where_it_stopped_and_tries_failures_again(tmp_path: Path) -> None:
     broken = member(ScriptedLLM("good", ["x"], failures="error"))
     over = await team(tmp_path / "a", broken)

@@ -270,6 +270,7 @@ class StoredLLM:
         Raises:
             LLMError: The store lacks the answer and nobody may be asked, or the call failed.
         """
+        await asyncio.sleep(0)  # Calls sent together must all have begun before the first one ends, as they do live.
         key = answer_key(self._name, request.messages, request.sampling, series=self._scope.series)
         first = self._scope.taken[key]
         self._scope.taken[key] += request.n
