@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 from smcs._paths import cache_dir
 from smcs.bank import QuestionBank
@@ -24,7 +26,7 @@ from smcs.llms import AnswerStore, StoreMode
 from smcs.strategies import STRATEGIES, Resources, Settings, find_strategy
 from smcs.types import Question, Sampling
 
-__all__ = ("Prepared", "RunRequest", "prepared")
+__all__ = ("EXAMPLE_ARMS", "Prepared", "RunRequest", "example_request", "prepared")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,42 @@ class RunRequest:
     concurrency: int = 4
     name: str = ""
     command: str = ""
+
+
+EXAMPLE_ARMS: Final = (
+    *("single", "rps", "simple_router", "majority_vote", "prior_vote", "moa", "symbolic_moe", "smcs", "smcs_guarded"),
+    *(f"smcs:without={parts}" for parts in ("rps+similarity+perplexity+prior_drop", "rps+perplexity+prior_drop")),
+    *(f"smcs:without={parts}" for parts in ("similarity+perplexity+prior_drop", "perplexity+prior_drop", "prior_drop")),
+    "smcs:drop=0",
+)
+"""Arms whose answers the example holds: every strategy that takes one answer per LLM, Table 10's rows, and no drop."""
+
+
+@contextmanager
+def example_request(out: Path, arms: tuple[str, ...] = (), *, command: str = "") -> Iterator[RunRequest]:
+    """Yield the request of the example that ships with smcs: 24 seed questions and the answers of three small LLMs.
+
+    Args:
+        out: The result file.
+        arms: Other arms than `EXAMPLE_ARMS`; what they need beyond the recorded answers will be missing.
+        command: The command line.
+    """
+    with TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name in ("smcs.yaml", "answers.db"):
+            (place / name).write_bytes((files("smcs") / "data" / "example" / name).read_bytes())
+        yield RunRequest(
+            tasks=("seed",),
+            arms=arms or EXAMPLE_ARMS,
+            store=place / "answers.db",
+            mode="replay",
+            out=out,
+            config=place / "smcs.yaml",
+            limit=24,
+            sampling=Sampling(temperature=0.3, max_tokens=300),
+            name="24 seed questions, three small LLMs",
+            command=command,
+        )
 
 
 @dataclass(frozen=True, slots=True)

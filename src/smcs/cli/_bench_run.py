@@ -24,10 +24,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def run(
+    out: Annotated[Path, typer.Option("--out", help="Result file to make or go on with, ending in .jsonl.")],
     tasks: Annotated[
         str, typer.Option("--tasks", help="Tasks, separated by commas: names, files of your own, or `seed`.")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Result file to make or go on with, ending in .jsonl.")],
+    ] = "",
     strategies: Annotated[str, typer.Option("--strategies", help="Strategies, separated by commas, or `all`.")] = "",
     arm: Annotated[
         list[str] | None,
@@ -53,6 +53,10 @@ def run(
     temperature: Annotated[float | None, typer.Option("--temperature", min=0, max=5)] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer.")] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Questions in flight.")] = 4,
+    example: Annotated[
+        bool,
+        typer.Option("--example", help="Replay the recorded answers that ship with smcs; only arms may be chosen."),
+    ] = False,
     name: Annotated[str, typer.Option("--name", help="Name of the experiment; the file's if left out.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -60,15 +64,23 @@ def run(
 
     Every row is on disk as soon as it exists: stop it as you like, and start it again to go on.
     """
-    from smcs.bench.running import RunRequest
+    from smcs.bench.running import RunRequest, example_request
     from smcs.errors import InputError
     from smcs.types import Sampling
 
+    arms, command = (*_names(strategies), *(arm or ())), shlex.join(["smcs", *sys.argv[1:]])
+    if example:
+        if tasks or record or replay or config or bank:
+            raise InputError("--example brings its own questions, LLMs, bank and answers: choose only arms and --out.")
+        with example_request(out, arms, command=command) as request:
+            path, latest = asyncio.run(_run(request))
+        _print(path, latest, as_json=as_json)
+        return
     if (record is None) == (replay is None):
         raise InputError("Give either --record STORE (ask for what it lacks) or --replay STORE (ask nobody).")
     request = RunRequest(
         tasks=_names(tasks),
-        arms=(*_names(strategies), *(arm or ())),
+        arms=arms,
         store=record or replay or Path(),
         mode="replay" if record is None else "record",
         out=out,
@@ -84,7 +96,7 @@ def run(
         sampling=Sampling(temperature=temperature, max_tokens=max_tokens),
         concurrency=concurrency,
         name=name,
-        command=shlex.join(["smcs", *sys.argv[1:]]),
+        command=command,
     )
     path, latest = asyncio.run(_run(request))
     _print(path, latest, as_json=as_json)

@@ -108,7 +108,7 @@ def _usual_results() -> list[Path]:
     if found:
         typer.echo(f"smcs: no --results is named, so these are used: {', '.join(map(str, found))}", err=True)
         return found
-    shipped = Path(str(files("smcs") / "data" / "example_results.jsonl.gz"))
+    shipped = Path(str(files("smcs") / "data" / "example" / "results.jsonl.gz"))
     return [shipped] if shipped.is_file() else []
 
 
