@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from smcs.bench import read_results
+from smcs.llms import find_model
 
 POOL = [
     {"name": name, "kind": "scripted", "script": {"replies": {"question 1": right, "question [02]": "The answer is 0"}}}
@@ -113,3 +115,17 @@ def test_published_answers_are_imported(smcs: Callable[..., Any], bench: Callabl
     assert ran.code == 0, ran.err
     arm = json.loads(ran.out)["arms"]["majority_vote"]
     assert (arm["graded"], arm["failed"], arm["accuracy"]) == (2, 1, 1.0)
+
+
+def test_the_example_that_ships_is_replayed_without_a_call(smcs: Callable[..., Any]) -> None:
+    if not find_model("all-minilm-l6-v2").downloaded:
+        pytest.skip("all-MiniLM-L6-v2 was not fetched")
+    done = smcs("bench", "run", "--example", "--out", "example.jsonl", "--json")
+    assert done.code == 0, done.err
+    arms = json.loads(done.out)["arms"]
+    assert all((arm["questions"], arm["missing"], arm["failed"]) == (24, 0, 0) for arm in arms.values())
+    shipped = read_results(str(files("smcs") / "data" / "example" / "results.jsonl.gz"))
+    scores = {row.key: row.score for row in read_results("example.jsonl.gz").rows}
+    assert scores == {row.key: row.score for row in shipped.rows}
+    refused = smcs("bench", "run", "--example", "--tasks", "seed", "--out", "example.jsonl")
+    assert "--example brings its own questions" in refused.err
