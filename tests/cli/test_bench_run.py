@@ -117,6 +117,7 @@ def test_published_answers_are_imported(smcs: Callable[..., Any], bench: Callabl
     assert (arm["graded"], arm["failed"], arm["accuracy"]) == (2, 1, 1.0)
 
 
+@pytest.mark.local
 def test_the_example_that_ships_is_replayed_without_a_call(smcs: Callable[..., Any]) -> None:
     if not find_model("all-minilm-l6-v2").downloaded:
         pytest.skip("all-MiniLM-L6-v2 was not fetched")
