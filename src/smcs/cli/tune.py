@@ -118,9 +118,14 @@ def _print(tuning: Tuning, found: FoundConfig, *, written: bool) -> None:
     from smcs.cli._console import stdout
 
     console = stdout()
-    table = Table(title=f"{tuning.questions} questions, {len(tuning.llms)} LLMs, {tuning.folds} folds")
-    for heading in ("Parameter", "Present", "Best", "Measure", "Present %", "Best %", "Gain (95% interval)", "Change"):
-        table.add_column(heading, justify="right" if heading.endswith(("%", ")")) else "left", overflow="fold")
+    console.print(
+        f"{tuning.questions:,} questions, {len(tuning.llms)} LLMs, {tuning.folds} folds; intervals are of 95%"
+    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("parameter", "now", "best", "measure", "now %", "best %", "gain", "change"):
+        table.add_column(
+            heading, justify="right" if heading in ("now %", "best %", "gain") else "left", overflow="fold"
+        )
     for choice in tuning.choices:
         table.add_row(*_row(choice))
     console.print(table)
@@ -134,14 +139,14 @@ def _print(tuning: Tuning, found: FoundConfig, *, written: bool) -> None:
 
 
 def _row(choice: Choice) -> tuple[str, ...]:
-    names = ", ".join(name.rpartition(".")[2] for name in choice.parameters)
-    present = ", ".join(map(str, choice.present))
+    names = "\n".join(name.rpartition(".")[2] for name in choice.parameters)
+    present = "\n".join(map(str, choice.present))
     if choice.best_value is None:
         return names, present, "", choice.why_not, "", "", "", "no"
     return (
         names,
         present,
-        ", ".join(map(str, choice.best)),
+        "\n".join(map(str, choice.best)),
         choice.measure,
         "" if choice.present_value is None else f"{100 * choice.present_value:.2f}",
         f"{100 * choice.best_value:.2f}",
