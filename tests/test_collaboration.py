@@ -266,3 +266,10 @@ def test_from_config_takes_profile_and_settings(config: Path) -> None:
         Collaboration.from_config(config, profile_name="papr")
     with pytest.raises(ConfigError, match="Unknown strategy"):
         Collaboration.from_config(config, strategy_name="moe")
+
+
+async def test_what_a_strategy_cannot_do_without_is_said_before_any_call() -> None:
+    async with Collaboration(resources(*(member(scripted(name)) for name in NAMES)), strategy_name="rps") as together:
+        with pytest.raises(ConfigError, match="Strategy 'rps' needs a question bank"):
+            await together.ask("add 3 and 4")
+        assert all(one.llm.calls == 0 for one in together.resources.pool.values())  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from smcs.errors import InputError, suggest
 from smcs.run import Event, Query, Run, RunFinished, Trace
-from smcs.strategies import Resources, Settings, profile, strategy
+from smcs.strategies import Resources, Settings, check_strategy, find_strategy, profile
 from smcs.types import Message
 
 __all__ = ("Collaboration",)
@@ -49,7 +49,7 @@ class Collaboration:
     ) -> None:
         self.resources = resources
         self.settings = settings or profile("balanced")
-        self._strategy = strategy(strategy_name)
+        self._strategy = find_strategy(strategy_name)
         self._prepare = prepare
         self._release = release
         self._preparing: asyncio.Task[None] | None = None
@@ -84,7 +84,7 @@ class Collaboration:
         if bank is not None:
             found = replace(found, config=found.config.model_copy(update={"bank": _from_here(bank)}))
         settings = _changed(found.config.settings(profile_name), changes)
-        strategy(strategy_name)
+        find_strategy(strategy_name)
         live = Live(found)
         return cls(
             live.resources,
@@ -130,12 +130,14 @@ class Collaboration:
             The record; `run.answer` is the answer and `run.degraded` says what it lacks.
 
         Raises:
+            ConfigError: The strategy needs a bank or log-probabilities that are not there; no call was made.
             InputError: The question is empty or a changed setting is out of range.
             NoUsableAnswerError: No LLM returned anything; it lists every cause.
         """
         query, settings = _query(question), _changed(self.settings, changes)
         await self.start()
-        return await self._strategy(query, self.resources, settings, Trace(watch, wants_text=wants_text))
+        check_strategy(self._strategy, self.resources, settings)
+        return await self._strategy.run(query, self.resources, settings, Trace(watch, wants_text=wants_text))
 
     async def stream(self, question: Question, *, wants_text: bool = False, **changes: Any) -> AsyncIterator[Event]:
         """Answer a question and yield what happens; the last event is `RunFinished` with the record.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from smcs.collaboration import Collaboration
-    from smcs.run import Event, Run
+    from smcs.run import Run
 
 __all__ = ("HELP", "ask")
 
@@ -50,7 +49,7 @@ def ask(
     given = {"k": k, "n": n, "llm": llm, "samples": samples, "layers": layers, "prior": prior, "seed": seed, **caps}
     changes = {name: value for name, value in given.items() if value is not None}
     team = Collaboration.from_config(config, strategy_name=strategy, profile_name=profile, bank=bank, **changes)
-    run = asyncio.run(_answer(team, text, strategy, quiet=as_json))
+    run = asyncio.run(_answer(team, text, quiet=as_json))
     _print(run, explained=explain, as_json=as_json)
 
 
@@ -71,25 +70,19 @@ def _read(question: str | None, file: Path | None) -> str:
         raise ConfigError(f"The question cannot be read: {error}.") from error
 
 
-async def _answer(team: Collaboration, text: str, strategy: str, *, quiet: bool) -> Run:
+async def _answer(team: Collaboration, text: str, *, quiet: bool) -> Run:
     from rich.live import Live
 
     from smcs.cli._console import stderr
     from smcs.cli._view import LiveView
-    from smcs.strategies import check_strategy, find_strategy
-
-    async def answer(watch: Callable[[Event], None] | None = None) -> Run:
-        await team.start()
-        check_strategy(find_strategy(strategy), team.resources, team.settings)
-        return await team.ask(text, watch=watch)
 
     console = stderr()
     async with team:
         if quiet or not (console.is_terminal and sys.stdout.isatty()):
-            return await answer()
+            return await team.ask(text)
         view = LiveView()
         with Live(view, console=console, refresh_per_second=8, transient=False):
-            return await answer(view.on)
+            return await team.ask(text, watch=view.on)
 
 
 def _print(run: Run, *, explained: bool, as_json: bool) -> None:
