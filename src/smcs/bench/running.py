@@ -76,12 +76,12 @@ def example_request(out: Path, arms: tuple[str, ...] = (), *, command: str = "")
     """
     with TemporaryDirectory() as folder:
         place = Path(folder)
-        for name in ("smcs.yaml", "answers.db"):
+        for name in ("smcs.yaml", "answers.store"):
             (place / name).write_bytes((files("smcs") / "data" / "example" / name).read_bytes())
         yield RunRequest(
             tasks=("seed",),
             arms=arms or EXAMPLE_ARMS,
-            store=place / "answers.db",
+            store=place / "answers.store",
             mode="replay",
             out=out,
             config=place / "smcs.yaml",
