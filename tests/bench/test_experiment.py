@@ -168,6 +168,19 @@ async def test_another_seed_has_answers_of_its_own(tmp_path: Path) -> None:
     rows = await perform(tmp_path, over, specs("single"), seeds=(0, 1))
     assert len(rows) == 8
     assert calls(over) == 8
+    await perform(tmp_path, over, specs("single"), "later.jsonl", seeds=(1,))
+    assert calls(over) == 8
+    await perform(tmp_path, over, specs("single"), "other.jsonl", seeds=(2,))
+    assert calls(over) == 12
+
+
+async def test_an_llm_that_answers_often_is_graded_by_its_first_answer(tmp_path: Path) -> None:
+    wrong_later = scripted("good", replies=["The answer is 2", "The answer is 9"])
+    over = await team(tmp_path, member(wrong_later), member(scripted("merger", replies=["The answer is 2"])))
+    rows = await perform(
+        tmp_path, over, [ArmSpec("moa", "moa", {"layers": 2, "llms": ["good"]})], questions=QUESTIONS[:1]
+    )
+    assert rows["q1", "moa", 0].reference_scores["good"] == 1.0
 
 
 async def test_parts_of_the_pool(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ async def run_experiment(
 
 
 async def _row(experiment: Experiment, arm: Arm, question: Question, seed: int, grader: _Grader) -> Row:
-    scope = StoreScope(experiment.store, experiment.mode, series=experiment.seeds.index(seed))
+    scope = StoreScope(experiment.store, experiment.mode, series=seed)
     resources = _within(experiment.resources, arm)
     resources = replace(resources, pool=scope.pool(resources.pool), mergers=scope.pool(resources.mergers))
     messages, sampling = ask(question, *experiment.tasks)
@@ -190,11 +190,10 @@ def _failed(row: Row, attempts: Sequence[Attempt]) -> Row:
 
 async def _graded(run: Run, question: Question, arm: Arm, seed: int, latency: float | None, grader: _Grader) -> Row:
     verdict = await grader.grade(question, run.answer)
-    references = {
-        attempt.llm: (await grader.grade(question, attempt.choices[0].text)).score
-        for attempt in run.references
-        if attempt.status == "ok"
-    }
+    references: dict[str, float | None] = {}
+    for attempt in run.references:  # Of several samples or layers, the first is the LLM's own answer.
+        if attempt.status == "ok" and attempt.llm not in references:
+            references[attempt.llm] = (await grader.grade(question, attempt.choices[0].text)).score
     candidates = [(await grader.grade(question, candidate.text)).score for candidate in run.candidates]
     sent = [attempt for attempt in run.attempts if attempt.status != "skipped"]
     return Row(

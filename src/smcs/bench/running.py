@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, replace
@@ -190,7 +189,7 @@ def _header(
     return Header(
         format=RESULT_FORMAT,
         name=request.name or request.out.stem,
-        created=datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=request.command,
         tasks=tuple(dict.fromkeys(question.task for question in questions)),
         arms=tuple(arm.spec for arm in arms),

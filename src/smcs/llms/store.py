@@ -97,8 +97,8 @@ class AnswerStore:
         self._turns: dict[str, asyncio.Lock] = {}
 
     def _open(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables:
                 for statement in filter(str.strip, _SCHEMA.split(";\n")):
@@ -111,8 +111,6 @@ class AnswerStore:
                 raise ConfigError(
                     f"{str(self.path)!r} is an answer store of format {version!r}, and this smcs reads {_FORMAT}."
                 )
-        finally:
-            self._db.execute("COMMIT")
 
     def __enter__(self) -> Self:
         return self
@@ -153,11 +151,9 @@ class AnswerStore:
             for llm, messages, text in answers
         ]
         before = self._db.total_changes
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, 0, ?, ?)", rows)
-        finally:
-            self._db.execute("COMMIT")
         return self._db.total_changes - before
 
     def find(self, key: str, first: int, wanted: int) -> list[StoredAnswer]:
@@ -195,15 +191,13 @@ class AnswerStore:
             )
             for choice in completion.choices
         ]
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             (number,) = self._db.execute("SELECT count(*) FROM answers WHERE key = ?", (key,)).fetchone()
             self._db.executemany(
                 "INSERT INTO answers VALUES (?, ?, ?, ?)",
                 [(key, number + i, llm, blob) for i, blob in enumerate(blobs)],
             )
-        finally:
-            self._db.execute("COMMIT")
 
 
 class StoreScope:
@@ -212,7 +206,7 @@ class StoreScope:
     Args:
         store: Where answers are.
         mode: See `StoreMode`.
-        series: Number of the repetition: another one has answers of its own, imported answers excepted.
+        series: Seed of the repetition: another one has answers of its own, imported answers excepted.
     """
 
     def __init__(self, store: AnswerStore, mode: StoreMode = "record", *, series: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -131,7 +132,7 @@ Predictor = Callable[[Asked], Floats]
 """Predicts (Q, R) for new questions."""
 
 
-class Learner:
+class Learner(ABC):
     """Base of the models: checks arrays, and keeps LLMs without any outcome out of what is learned."""
 
     def fit(
@@ -150,9 +151,9 @@ class Learner:
         predictor = self.learn(Evidence(vectors, grades[:, known], labels, numbers))
         return _Fitted(predictor, known, vectors.shape[1], numbers.shape[1])
 
+    @abstractmethod
     def learn(self, bank: Evidence) -> Predictor:
         """Learn from a checked bank."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
