@@ -80,9 +80,7 @@ class Collaboration:
         """
         from smcs.config import Live, find_config
 
-        found = find_config(path)
-        if bank is not None:
-            found = replace(found, config=found.config.model_copy(update={"bank": _from_here(bank)}))
+        found = find_config(path).with_bank(bank)
         settings = _changed(found.config.settings(profile_name), changes)
         find_strategy(strategy_name)
         live = Live(found)
@@ -224,12 +222,6 @@ class _LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-
-def _from_here(bank: str | Path) -> str:
-    """Return a bank's name so that it means the same in any folder."""
-    name = str(bank)
-    return name if name == "seed" or "://" in name else str(Path(name).expanduser().absolute())
 
 
 def _query(question: Question) -> Query:

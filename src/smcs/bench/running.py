@@ -18,7 +18,7 @@ from smcs.bench.experiment import Arm, Experiment, make_arm
 from smcs.bench.provenance import describe_commit, describe_machine
 from smcs.bench.results import RESULT_FORMAT, ArmSpec, Header, ResultWriter
 from smcs.bench.sources import load_questions
-from smcs.config import FoundConfig, Live, find_config
+from smcs.config import Live, find_config
 from smcs.embedders import CachedEmbedder
 from smcs.errors import InputError
 from smcs.llms import AnswerStore, StoreMode
@@ -113,16 +113,18 @@ async def prepared(request: RunRequest) -> AsyncIterator[Prepared]:
     """
     specs = arm_specs(request)
     questions, tasks = load_questions(request.tasks, split=request.split, data=request.data, limit=request.limit)
-    found = _config(request)
+    found = find_config(request.config).with_bank(request.bank)
     base = found.config.settings(request.profile)
     live = Live(found)
     try:
-        resources = await _ready(live, request.mode)
-        arms = [make_arm(spec, base, resources) for spec in specs]
+        for spec in specs:
+            make_arm(spec, base, live.resources)  # Mistakes are found before an endpoint is probed.
         with (
             AnswerStore(request.store, create=request.mode == "record") as store,
-            ResultWriter(request.out, _header(request, arms, base, questions, resources)) as writer,
+            ResultWriter(request.out, _header(request, specs, base, questions, live.resources)) as writer,
         ):
+            resources = await _ready(live, request.mode)
+            arms = [make_arm(spec, base, resources) for spec in specs]
             experiment = Experiment(
                 tasks,
                 questions,
@@ -161,14 +163,6 @@ def arm_specs(request: RunRequest) -> tuple[ArmSpec, ...]:
     return tuple(arms)
 
 
-def _config(request: RunRequest) -> FoundConfig:
-    found, bank = find_config(request.config), request.bank
-    if bank is None:
-        return found
-    place = bank if bank == "seed" or "://" in bank else str(Path(bank).absolute())
-    return replace(found, config=found.config.model_copy(update={"bank": place}))
-
-
 async def _ready(live: Live, mode: StoreMode) -> Resources:
     """Embed what the bank lacks, probe endpoints unless nobody may be asked, and remember vectors of answers."""
     resources = live.resources
@@ -181,7 +175,7 @@ async def _ready(live: Live, mode: StoreMode) -> Resources:
 
 
 def _header(
-    request: RunRequest, arms: Sequence[Arm], base: Settings, questions: Sequence[Question], resources: Resources
+    request: RunRequest, arms: tuple[ArmSpec, ...], base: Settings, questions: Sequence[Question], resources: Resources
 ) -> Header:
     commit, dirty = describe_commit()
     versions, hardware = describe_machine()
@@ -192,7 +186,7 @@ def _header(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=request.command,
         tasks=tuple(dict.fromkeys(question.task for question in questions)),
-        arms=tuple(arm.spec for arm in arms),
+        arms=arms,
         seeds=request.seeds,
         llms=tuple(resources.pool),
         aggregators=resources.aggregators,

@@ -77,6 +77,14 @@ class FoundConfig:
     source: str
     """Where it came from, for messages."""
 
+    def with_bank(self, bank: str | Path | None) -> FoundConfig:
+        """Return it with another bank: a path (from the working folder), a URL or "seed"; `None` changes nothing."""
+        if bank is None:
+            return self
+        name = str(bank)
+        place = name if name == "seed" or "://" in name else str(Path(name).expanduser().absolute())
+        return replace(self, config=self.config.model_copy(update={"bank": place}))
+
 
 def find_config(path: str | Path | None = None) -> FoundConfig:
     """Load the config that applies.
