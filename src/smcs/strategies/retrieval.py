@@ -173,12 +173,13 @@ def _estimates(
     distribution: NDArray[np.float64],
 ) -> tuple[EstimatedPrior, ...]:
     weight = 0.0 if evidence is None else evidence.weight
+    unknown = np.isnan(prior) if evidence is not None else np.ones(len(names), dtype=np.bool_)
     weights = dict(zip(order.tolist(), distribution.tolist(), strict=True))
     return tuple(
         EstimatedPrior(
             names[i],
-            None if np.isnan(prior[i]) else float(prior[i]),
-            None if np.isnan(prior[i]) or weight <= 0 else min(max(float(prior[i]) / weight, 0.0), 1.0),
+            None if unknown[i] else float(prior[i]),
+            None if unknown[i] or weight <= 0 else min(max(float(prior[i]) / weight, 0.0), 1.0),
             weights.get(i),
             evidence is not None and names[i] in evidence.predicted,
         )
