@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers_methods import KNOWN, NAMES, team
+from helpers_methods import KNOWN, NAMES, choice_query, team
 from helpers_strategies import SETTINGS, make_bank, run
 from smcs.bank import QuestionBank
-from smcs.embedders import HashingEmbedder
+from smcs.embedders import HashingEmbedder, Vectors
 from smcs.errors import ConfigError
 from smcs.prior import PRIORS
 from smcs.run import PriorFound, Query, Run
@@ -39,6 +40,29 @@ async def test_the_support_set_is_recorded_by_source(known: QuestionBank) -> Non
     assert next(iter(record.support_sources)) == "sums"
     assert record.support_size >= 10
     assert (await ask(None)).support_sources == {}
+
+
+class Listening:
+    """An embedder that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self._inner = HashingEmbedder()
+        self.texts: list[str] = []
+        self.name, self.dimensions = self._inner.name, self._inner.dimensions
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        self.texts += texts
+        return await self._inner.embed(texts)
+
+
+@pytest.mark.parametrize("name", ["rps", "prior_vote", "symbolic_moe", "jisi", "smcs", "smcs_guarded"])
+async def test_every_strategy_looks_a_question_up_as_the_bank_embeds_it(known: QuestionBank, name: str) -> None:
+    query = choice_query()
+    embedder = Listening()
+    over = replace(team(known, names=NAMES, aggregators=("poor",)), embedder=embedder)
+    await run(over, SETTINGS, question=query, name=name)
+    assert embedder.texts.count(Question("", query.text, choices=query.choices).prompt()) == 1
+    assert query.text not in embedder.texts
 
 
 def test_sources_are_named_by_task_and_subject_and_weighed_by_similarity() -> None:

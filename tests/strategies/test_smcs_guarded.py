@@ -157,7 +157,7 @@ async def test_the_record_is_whole_and_repeats(tmp_path: Path) -> None:
     assert len(runs[0].subsets) == SETTINGS.n
     capped = await ask(over, Guard(aggregate="always"), max_calls=5)
     assert capped.calls <= 5
-    assert any("shrunk to K=3, n=2" in reason for reason in capped.degraded)
+    assert "max_calls=5: shrunk to n=2" in capped.degraded
     assert guarded_calls(replace(SETTINGS, guard=Guard(aggregate="never")), 9) == 3
     assert guarded_calls(SETTINGS, 9) == 7
     alone = replace(SETTINGS, guard=Guard(aggregate="never"), max_calls=2)

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from smcs.llms.local import available_cores
+
 __all__ = ("describe_commit", "describe_machine")
 
 _PACKAGES = ("smcs", "numpy", "msgspec", "pydantic", "sqlalchemy", "aiohttp", "xllamacpp", "tokenizers", "matplotlib")
@@ -30,12 +32,11 @@ def describe_machine() -> tuple[dict[str, str], dict[str, Any]]:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     hardware = {
         "system": platform.system(),
         "machine": platform.machine(),
         "cpu": _cpu_model(),
-        "cores": cores,
+        "cores": available_cores(),
         "memory_gb": _memory_gb(),
     }
     return versions, hardware

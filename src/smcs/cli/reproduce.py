@@ -103,13 +103,12 @@ async def _gather(
 
 
 def _usual_results() -> list[Path]:
-    """Return the finished result files under `experiments`, else the example that ships, if there is one."""
+    """Return the finished result files under `experiments`, else the example that ships."""
     found = sorted(Path("experiments").glob("*.jsonl.gz"))
     if found:
         typer.echo(f"smcs: no --results is named, so these are used: {', '.join(map(str, found))}", err=True)
         return found
-    shipped = Path(str(files("smcs") / "data" / "example" / "results.jsonl.gz"))
-    return [shipped] if shipped.is_file() else []
+    return [Path(str(files("smcs") / "data" / "example" / "results.jsonl.gz"))]
 
 
 def _recorded_folder(data: Path | None, *, usual: bool) -> Path | None:

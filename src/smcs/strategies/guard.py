@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Final, Literal, get_args
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +20,7 @@ from smcs.bank import QuestionBank
 from smcs.errors import InputError
 from smcs.grading import find_number
 from smcs.posterior import Shrinkage, VoteWorth, fit_vote_worth
+from smcs.strategies.per_bank import PerBank
 from smcs.strategies.votes_file import load_votes, save_votes, votes_path
 from smcs.types import GraderName, Outcome
 
@@ -103,7 +102,7 @@ class LearnedVotes:
     """Questions it was learned from."""
 
     def log_weights(
-        self, names: Sequence[str], vector: NDArray[np.float32] | None, lengths: Mapping[str, int]
+        self, names: Sequence[str], vector: NDArray[np.floating] | None, lengths: Mapping[str, int]
     ) -> dict[str, float]:
         """Return what the votes of some LLMs are worth on one question; LLMs that nothing was learned about are absent.
 
@@ -123,15 +122,7 @@ class LearnedVotes:
         return {name: float(weights[column]) for name, column in known.items()}
 
 
-@dataclass(slots=True)
-class _Kept:
-    key: Hashable = None
-    learned: LearnedVotes | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-_KEPT: WeakKeyDictionary[QuestionBank, _Kept] = WeakKeyDictionary()
-_LOCK = threading.Lock()
+_LEARNED: PerBank[LearnedVotes] = PerBank()
 
 
 async def learn_votes(bank: QuestionBank, embedder: str, names: Sequence[str], guard: Guard) -> LearnedVotes:
@@ -140,20 +131,16 @@ async def learn_votes(bank: QuestionBank, embedder: str, names: Sequence[str], g
 
 
 def _learn_once(bank: QuestionBank, embedder: str, names: tuple[str, ...], shrinkage: Shrinkage) -> LearnedVotes:
-    with _LOCK:
-        kept = _KEPT.setdefault(bank, _Kept())
-    with kept.lock:
-        key = (bank.content_hash, embedder, names, shrinkage)
-        if kept.learned is None or kept.key != key:
-            path = votes_path(bank.index(embedder).folder, names, shrinkage)
-            found = load_votes(path)
-            if found is None:
-                learned = _learn(read_ballots(bank, embedder, names), shrinkage)
-                save_votes(path, learned.llms, learned.worth, learned.questions)
-            else:
-                learned = LearnedVotes(*found)
-            kept.learned, kept.key = learned, key
-        return kept.learned
+    def learned() -> LearnedVotes:
+        path = votes_path(bank.index(embedder).folder, names, shrinkage)
+        found = load_votes(path)
+        if found is not None:
+            return LearnedVotes(*found)
+        votes = _learn(read_ballots(bank, embedder, names), shrinkage)
+        save_votes(path, votes.llms, votes.worth, votes.questions)
+        return votes
+
+    return _LEARNED.get(bank, (bank.content_hash, embedder, names, shrinkage), learned)
 
 
 def _learn(ballots: Ballots, shrinkage: Shrinkage) -> LearnedVotes:

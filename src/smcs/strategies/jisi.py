@@ -8,11 +8,9 @@ no embeddings of answers. The record says which. Reasoning never reaches an aggr
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 from smcs.bank import QuestionBank
 from smcs.bank.index import MISSING
 from smcs.bank.search import Retrieved
-from smcs.errors import EmbedderError, NoUsableAnswerError
+from smcs.errors import NoUsableAnswerError
 from smcs.llms import Member
 from smcs.prior import SupportSet, experts_to_merge, mixed_support, weighted_accuracy
 from smcs.run import Query, Run, Trace
@@ -28,6 +26,7 @@ from smcs.strategies.aggregation import Aggregation
 from smcs.strategies.calls import Caller, Resources
 from smcs.strategies.merging import merge_once
 from smcs.strategies.opening import fit_referencers, open_run
+from smcs.strategies.per_bank import PerBank
 from smcs.strategies.ranking import rank_pool
 from smcs.strategies.references import References
 from smcs.strategies.settings import Settings
@@ -83,7 +82,7 @@ async def jisi(query: Query, resources: Resources, settings: Settings, trace: Tr
 
     # First look: the needles are the LLMs that are best on questions like this one.
     ranking = await rank_pool(query, resources, settings, trace)
-    found = await _search(query, resources, settings)
+    found = await _search(ranking.vector, resources, settings)
     answers = await _ask(ranking.members[: settings.k], caller, query, resources, settings, trace)
 
     # Second look: among those questions, the ones the needles answered as they answered this one.
@@ -120,12 +119,8 @@ async def _ask(
     return {members[position].name: text for position, text in sorted(references.texts.items())}
 
 
-async def _search(query: Query, resources: Resources, settings: Settings) -> Retrieved | None:
-    if resources.bank is None:
-        return None
-    try:
-        vector = (await resources.embedder.embed([resources.query_prefix + query.text]))[0]
-    except EmbedderError:
+async def _search(vector: NDArray[np.floating] | None, resources: Resources, settings: Settings) -> Retrieved | None:
+    if resources.bank is None or vector is None:
         return None
     search = partial(
         resources.bank.search,
@@ -175,15 +170,7 @@ def _scores(
     return {name: known.get(name, mean) for name in sorted(names, key=lambda name: -known.get(name, mean))}
 
 
-@dataclass(slots=True)
-class _Kept:
-    content_hash: str = ""
-    lengths: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-_KEPT: WeakKeyDictionary[QuestionBank, _Kept] = WeakKeyDictionary()
-_LOCK = threading.Lock()
+_LENGTHS: PerBank[dict[str, int]] = PerBank(most=32)
 
 
 def _support_lengths(bank: QuestionBank, needles: Sequence[str], ids: Sequence[str]) -> NDArray[np.float64]:
@@ -191,14 +178,10 @@ def _support_lengths(bank: QuestionBank, needles: Sequence[str], ids: Sequence[s
 
     Read once per LLM and state of the bank.
     """
-    with _LOCK:
-        kept = _KEPT.setdefault(bank, _Kept())
-    with kept.lock:
-        if kept.content_hash != bank.content_hash:
-            kept.content_hash, kept.lengths = bank.content_hash, {}
-        for name in needles:
-            if name not in kept.lengths:
-                recorded = bank.recorded(name)
-                kept.lengths[name] = {o.question_id: len(o.response) for o in recorded if o.response}
-        columns = [kept.lengths[name] for name in needles]
+    state = bank.content_hash
+
+    def recorded(name: str) -> dict[str, int]:
+        return {outcome.question_id: len(outcome.response) for outcome in bank.recorded(name) if outcome.response}
+
+    columns = [_LENGTHS.get(bank, (state, name), partial(recorded, name)) for name in needles]
     return np.array([[column.get(id_, np.nan) for column in columns] for id_ in ids], dtype=np.float64)

@@ -7,13 +7,12 @@ row of the database and adds nothing up.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass
 
 from smcs.bank import BankInfo, QuestionBank
+from smcs.strategies.per_bank import PerBank
 
 __all__ = ("Knowledge", "Label", "know", "rank")
 
@@ -33,15 +32,7 @@ class Knowledge:
     """On each task and subject."""
 
 
-@dataclass(slots=True)
-class _Kept:
-    content_hash: str = ""
-    knowledge: Knowledge | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-_KEPT: WeakKeyDictionary[QuestionBank, _Kept] = WeakKeyDictionary()
-_LOCK = threading.Lock()
+_KNOWLEDGE: PerBank[Knowledge] = PerBank()
 
 
 async def know(bank: QuestionBank) -> Knowledge:
@@ -55,13 +46,7 @@ def rank(accuracy: Mapping[str, float], names: Iterable[str]) -> tuple[str, ...]
 
 
 def _know(bank: QuestionBank) -> Knowledge:
-    with _LOCK:
-        kept = _KEPT.setdefault(bank, _Kept())
-    with kept.lock:
-        if kept.knowledge is None or kept.content_hash != bank.content_hash:
-            info = bank.info()
-            kept.knowledge, kept.content_hash = _learn(info), info.content_hash
-        return kept.knowledge
+    return _KNOWLEDGE.get(bank, bank.content_hash, lambda: _learn(bank.info()))
 
 
 def _learn(info: BankInfo) -> Knowledge:

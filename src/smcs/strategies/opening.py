@@ -1,4 +1,4 @@
-"""How a compared method begins: its parameters fitted to the pool and to `max_calls`, and its record opened."""
+"""How a method begins: its parameters fitted to the pool and to `max_calls`, and its record opened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from smcs.strategies.settings import Settings
 
 __all__ = ("ask_everyone", "fit_layers", "fit_referencers", "fit_samples", "open_run")
 
-_MAY_SHRINK = ("k", "samples", "layers")
+_MAY_SHRINK = ("k", "n", "samples", "layers")
 
 
 def ask_everyone(settings: Settings, pool_size: int) -> Settings:
@@ -44,7 +44,14 @@ def _within(settings: Settings, wanted: int, others: int) -> int:
 
 
 def open_run(
-    name: str, query: Query, resources: Resources, trace: Trace, *, wanted: Settings, fitted: Settings | None = None
+    name: str,
+    query: Query,
+    resources: Resources,
+    trace: Trace,
+    *,
+    wanted: Settings,
+    fitted: Settings | None = None,
+    subset_seed: int | None = None,
 ) -> Settings:
     """Open the record of a run and say by how much it was shrunk.
 
@@ -55,12 +62,14 @@ def open_run(
         trace: Where the run is opened.
         wanted: The parameters asked for, K not above the pool's size.
         fitted: The parameters in force, if they may be others.
+        subset_seed: Seed of the draws of subsets, for methods that draw some.
 
     Returns:
         The parameters in force.
     """
     fitted = fitted or wanted
-    trace.start(name, query, {**fitted.to_dict(), "aggregators": list(resources.aggregators)})
+    drawn = {} if subset_seed is None else {"subset_seed": subset_seed}
+    trace.start(name, query, {**fitted.to_dict(), **drawn, "aggregators": list(resources.aggregators)})
     shrunk = [f"{field}={getattr(fitted, field)}" for field in _MAY_SHRINK if _less(fitted, wanted, field, resources)]
     if shrunk:
         trace.degrade(f"max_calls={wanted.max_calls}: shrunk to {', '.join(shrunk)}")

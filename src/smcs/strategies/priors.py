@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +12,11 @@ from numpy.typing import NDArray
 from smcs.bank import BankIndex, QuestionBank, index_scores
 from smcs.prior import FittedPrior, PriorSpec, find_prior, question_features
 from smcs.run import Query
+from smcs.strategies.per_bank import PerBank
 from smcs.types import Question
 
 __all__ = ("ExpectedGrades", "expected_grades", "source_shares")
 
-_KEPT = 4
 _BATCH = 1000
 
 
@@ -32,18 +29,7 @@ class ExpectedGrades:
     """Shape of `llms`; NaN for one without a grade in the bank."""
 
 
-_Key = tuple[str, Path, tuple[str, ...]]
-"""Name of the prior; where the index is, which is named by what the bank holds; the LLMs."""
-
-
-@dataclass(slots=True)
-class _Fits:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    fitted: dict[_Key, FittedPrior | None] = field(default_factory=dict[_Key, FittedPrior | None])
-
-
-_FITS: WeakKeyDictionary[QuestionBank, _Fits] = WeakKeyDictionary()
-_LOCK = threading.Lock()
+_FITTED: PerBank[FittedPrior | None] = PerBank(most=4)
 
 
 async def expected_grades(
@@ -95,15 +81,8 @@ def _ask(
 ) -> ExpectedGrades:
     index = bank.index(embedder)
     llms = tuple(name for name in index.llms if name in pool)
-    with _LOCK:
-        fits = _FITS.setdefault(bank, _Fits())
-    key = (spec.name, index.folder, llms)
-    with fits.lock:
-        if key not in fits.fitted:
-            while len(fits.fitted) >= _KEPT:
-                del fits.fitted[next(iter(fits.fitted))]
-            fits.fitted[key] = _fit(spec, bank, index, llms)
-        fitted = fits.fitted[key]
+    # The index's folder is named by what the bank holds.
+    fitted = _FITTED.get(bank, (spec.name, index.folder, llms), lambda: _fit(spec, bank, index, llms))
     if fitted is None:
         return ExpectedGrades(llms, np.full(len(llms), np.nan))
     unit = np.asarray(vector, dtype=np.float64)

@@ -22,7 +22,7 @@ from smcs.strategies.priors import expected_grades, source_shares
 from smcs.strategies.settings import Settings
 from smcs.types import Question
 
-__all__ = ("Selection", "select_referencers")
+__all__ = ("Selection", "embed_query", "select_referencers")
 
 _SHOWN = 20
 """Support questions kept in the record; the set itself has hundreds."""
@@ -38,6 +38,10 @@ class Selection:
     """K LLMs, best prior first (Eq. 5)."""
     distribution: NDArray[np.float64]
     """Shape (K,): the probability of each to be drawn first (Eq. 6)."""
+    estimates: tuple[EstimatedPrior, ...]
+    """What is expected of all R LLMs, best first."""
+    vector: NDArray[np.floating] | None
+    """Embedding of the query, shape (d,); `None` where none was made."""
 
 
 async def select_referencers(
@@ -70,18 +74,30 @@ async def select_referencers(
         chosen = np.where(unknown, chosen[~unknown].mean() if (~unknown).any() else 0.0, chosen)
     even = "prior_drop" in settings.without
     distribution = drop_distribution(np.zeros_like(chosen) if even else chosen, compat=settings.compat)
+    estimates = _estimates(names, prior, evidence, order, distribution)
     trace.emit(
         PriorFound(
             () if evidence is None else evidence.nearest,
             0 if evidence is None else evidence.size,
-            _estimates(names, prior, evidence, order, distribution),
+            estimates,
             tuple(names[i] for i in order),
             trace.clock(),
             {} if evidence is None else evidence.sources,
         )
     )
     trace.stage("retrieval", trace.clock() - begun)
-    return Selection(tuple(resources.pool[names[i]] for i in order), distribution)
+    referencers = tuple(resources.pool[names[i]] for i in order)
+    return Selection(referencers, distribution, estimates, None if evidence is None else evidence.vector)
+
+
+async def embed_query(query: Query, resources: Resources) -> NDArray[np.floating]:
+    """Return a query's embedding, shape (d,), made as a bank's are: of the question with its options.
+
+    Raises:
+        EmbedderError: The embedder failed.
+    """
+    asked = Question("", query.text, choices=query.choices).prompt()
+    return np.asarray((await resources.embedder.embed([resources.query_prefix + asked]))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +116,8 @@ class _Evidence:
     """LLMs whose prior rests on predictions."""
     sources: Mapping[str, float] = field(default_factory=dict[str, float])
     """Share of the support set's similarity by source."""
+    vector: NDArray[np.floating] | None = None
+    """Embedding of the query."""
 
 
 async def _evidence(query: Query, resources: Resources, settings: Settings, trace: Trace) -> _Evidence | None:
@@ -108,9 +126,7 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
         trace.degrade("no question bank: every LLM has the same prior")
         return None
     try:
-        # Bank questions are embedded with their choices.
-        asked = Question("", query.text, choices=query.choices).prompt()
-        vector = (await embedder.embed([resources.query_prefix + asked]))[0]
+        vector = await embed_query(query, resources)
     except EmbedderError as error:
         trace.degrade(f"the question could not be embedded, accuracy on the whole bank is used as prior: {error}")
         return await asyncio.to_thread(_whole_bank, bank)
@@ -141,6 +157,7 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
         nearest,
         frozenset(compress(found.llms, found.estimated)),
         source_shares(support, similarities),
+        vector,
     )
     if settings.prior == "rps":
         return evidence

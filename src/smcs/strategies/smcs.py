@@ -16,6 +16,7 @@ from smcs.run import Candidate, CandidatesScored, Query, Run, SubsetsDrawn, Trac
 from smcs.strategies.aggregation import Aggregation
 from smcs.strategies.calls import Caller, Resources
 from smcs.strategies.exploration import Exploration
+from smcs.strategies.opening import open_run
 from smcs.strategies.references import References
 from smcs.strategies.retrieval import select_referencers
 from smcs.strategies.scoring import Posterior
@@ -39,7 +40,9 @@ async def smcs(query: Query, resources: Resources, settings: Settings, trace: Tr
     Raises:
         NoUsableAnswerError: No LLM returned anything that could be an answer; it lists every cause.
     """
-    settings, seed = _open(query, resources, settings, trace)
+    seed = secrets.randbits(32) if settings.seed is None else settings.seed
+    fitted = settings.fitted(len(resources.pool))
+    settings = open_run("smcs", query, resources, trace, wanted=settings, fitted=fitted, subset_seed=seed)
     caller = Caller(trace, settings)
 
     # 3.3 Retrieval-based prior selection. Similar questions of the bank say which LLMs are good at this one
@@ -64,16 +67,6 @@ async def smcs(query: Query, resources: Resources, settings: Settings, trace: Tr
     if aggregation.candidates:
         return await _best_candidate(aggregation.candidates, posterior, settings, trace)
     return _best_reference(names, references, trace)
-
-
-def _open(query: Query, resources: Resources, settings: Settings, trace: Trace) -> tuple[Settings, int]:
-    """Fit the settings to the pool and the cap on calls, and open the run; return them and the seed of the draws."""
-    fitted = settings.fitted(len(resources.pool))
-    seed = secrets.randbits(32) if settings.seed is None else settings.seed
-    trace.start("smcs", query, {**fitted.to_dict(), "subset_seed": seed, "aggregators": list(resources.aggregators)})
-    if (fitted.k, fitted.n) != (min(settings.k, len(resources.pool)), settings.n):
-        trace.degrade(f"max_calls={settings.max_calls}: shrunk to K={fitted.k}, n={fitted.n}")
-    return fitted, seed
 
 
 async def _best_candidate(

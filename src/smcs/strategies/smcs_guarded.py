@@ -18,17 +18,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from smcs.embedders import Embedder, Vectors
-from smcs.errors import BankError, EmbedderError
+from smcs.errors import BankError
 from smcs.posterior import draw_subsets
-from smcs.run import Candidate, CandidateArrived, Event, PriorFound, Query, Run, SubsetsDrawn, Trace
+from smcs.run import Candidate, CandidateArrived, Query, Run, SubsetsDrawn, Trace
 from smcs.strategies.aggregation import Aggregation
 from smcs.strategies.calls import Caller, Resources
 from smcs.strategies.election import Election
 from smcs.strategies.electorate import assemble
 from smcs.strategies.guard import LearnedVotes, learn_votes
 from smcs.strategies.knowledge import know
-from smcs.strategies.opening import fit_referencers
+from smcs.strategies.opening import fit_referencers, open_run
 from smcs.strategies.references import References
 from smcs.strategies.retrieval import Selection, select_referencers
 from smcs.strategies.scoring import Posterior
@@ -69,16 +68,10 @@ async def smcs_guarded(query: Query, resources: Resources, settings: Settings, t
     """
     fitted = _fitted(settings, len(resources.pool))
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
-    trace.start(
-        "smcs_guarded",
-        query,
-        {**fitted.to_dict(), "subset_seed": seed, "aggregators": list(resources.aggregators)},
-    )
-    if (fitted.k, fitted.n) != (min(settings.k, len(resources.pool)), settings.n):
-        trace.degrade(f"max_calls={settings.max_calls}: shrunk to K={fitted.k}, n={fitted.n}")
+    open_run("smcs_guarded", query, resources, trace, wanted=settings, fitted=fitted, subset_seed=seed)
     caller = Caller(trace, fitted)
-    resources = replace(resources, embedder=_Remembering(resources.embedder))
-    selection, accuracy = await _recruit(query, resources, fitted, trace, seed)
+    selection = await select_referencers(query, resources, fitted, trace, seed=seed)
+    accuracy = {prior.llm: prior.accuracy for prior in selection.estimates if prior.accuracy is not None}
     names = tuple(member.name for member in selection.referencers)
 
     # What votes are worth is learned while the references are being written.
@@ -91,9 +84,8 @@ async def smcs_guarded(query: Query, resources: Resources, settings: Settings, t
     votes = [Candidate(at, names[at], (), references.texts[at]) for at in sorted(references.texts)]
     for vote in votes:
         trace.emit(CandidateArrived(vote, trace.clock()))
-    vector = await _vector(query, resources)
-    learned = _log_weights(learning.result(), (*names, *resources.aggregators), votes, vector)
-    accuracy |= await _aggregators_accuracy(vector, resources, fitted)
+    learned = _log_weights(learning.result(), (*names, *resources.aggregators), votes, selection.vector)
+    accuracy |= await _aggregators_accuracy(selection.vector, resources, fitted)
     electorate = assemble(
         names,
         resources.aggregators,
@@ -111,25 +103,6 @@ async def smcs_guarded(query: Query, resources: Resources, settings: Settings, t
     return await election.close(votes, aggregation.candidates, posterior)
 
 
-async def _recruit(
-    query: Query, resources: Resources, settings: Settings, trace: Trace, seed: int
-) -> tuple[Selection, dict[str, float]]:
-    """Recruit the K best LLMs as SMCS does; return them, and the accuracy near the question of all that have one."""
-    found: list[PriorFound] = []
-
-    def forward(event: Event) -> None:
-        if isinstance(event, PriorFound):
-            event = replace(event, at=trace.clock())
-            found.append(event)
-        trace.emit(event)
-
-    begun = trace.clock()
-    selection = await select_referencers(query, resources, settings, Trace(forward), seed=seed)
-    trace.stage("retrieval", trace.clock() - begun)
-    known = {prior.llm: prior.accuracy for prior in found[0].priors if prior.accuracy is not None}
-    return selection, known
-
-
 async def _learn(resources: Resources, settings: Settings, trace: Trace) -> LearnedVotes | None:
     if resources.bank is None or "rps" in settings.without:
         return None
@@ -141,19 +114,11 @@ async def _learn(resources: Resources, settings: Settings, trace: Trace) -> Lear
         return None
 
 
-async def _vector(query: Query, resources: Resources) -> NDArray[np.float32] | None:
-    try:
-        vectors = await resources.embedder.embed([resources.query_prefix + query.text])
-    except EmbedderError:
-        return None
-    return np.asarray(vectors[0])
-
-
 def _log_weights(
     learned: LearnedVotes | None,
     names: Sequence[str],
     votes: Sequence[Candidate],
-    vector: NDArray[np.float32] | None,
+    vector: NDArray[np.floating] | None,
 ) -> dict[str, float]:
     if learned is None:
         return {}
@@ -161,7 +126,7 @@ def _log_weights(
 
 
 async def _aggregators_accuracy(
-    vector: NDArray[np.float32] | None, resources: Resources, settings: Settings
+    vector: NDArray[np.floating] | None, resources: Resources, settings: Settings
 ) -> dict[str, float]:
     """Return how often aggregators outside the pool are right alone: near the question, or else on the whole bank."""
     bank = resources.bank
@@ -209,25 +174,3 @@ async def _merge(
                 texts = [references.texts[i] for i in subset]
                 group.create_task(aggregation.merge([names[i] for i in subset], texts, numbers))
     trace.stage("exploration", trace.clock() - begun)
-
-
-class _Remembering:
-    """An embedder that embeds each text once, so that what recruits and what weighs votes share one call."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._known: dict[str, Vectors] = {}
-
-    @property
-    def name(self) -> str:
-        return self._embedder.name
-
-    @property
-    def dimensions(self) -> int | None:
-        return self._embedder.dimensions
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if new:
-            self._known.update(zip(new, await self._embedder.embed(new), strict=True))
-        return np.stack([self._known[text] for text in texts])

@@ -20,6 +20,7 @@ from smcs.strategies.knowledge import Knowledge, Label, know, rank
 from smcs.strategies.merging import merge_once
 from smcs.strategies.opening import fit_referencers, open_run
 from smcs.strategies.references import References
+from smcs.strategies.retrieval import embed_query
 from smcs.strategies.settings import Settings
 
 __all__ = ("suitabilities", "symbolic_moe")
@@ -112,13 +113,12 @@ async def _nearest(
     query: Query, bank: QuestionBank, resources: Resources, settings: Settings, trace: Trace
 ) -> tuple[SupportQuestion, ...]:
     """Return the nearest bank questions, most similar first; none if the query cannot be embedded."""
-    embedder = resources.embedder
     try:
-        vector = (await embedder.embed([resources.query_prefix + query.text]))[0]
+        vector = await embed_query(query, resources)
     except EmbedderError as error:
         trace.degrade(f"the question could not be embedded, accuracy on the whole bank recruits the experts: {error}")
         return ()
-    search = partial(bank.search, vector, embedder=embedder.name, base=_NEAREST, tolerance=settings.tolerance)
+    search = partial(bank.search, vector, embedder=resources.embedder.name, base=_NEAREST, tolerance=settings.tolerance)
     found = await asyncio.to_thread(search)
     questions = await asyncio.to_thread(bank.nearest, found, _NEAREST)
     return tuple(
