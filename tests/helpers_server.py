@@ -11,8 +11,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,15 @@ from aiohttp import web
 
 from helpers_llms import body, chunk, sse, token
 
-__all__ = ("HUGE", "ServerProcess", "children", "nothing_left", "server_process")
+__all__ = (
+    "HUGE",
+    "ServerProcess",
+    "children",
+    "listening",
+    "nothing_left",
+    "serve_script",
+    "server_process",
+)
 
 HUGE = 2 * 1024 * 1024
 """Bytes of a body that is too much."""
@@ -76,17 +84,33 @@ class Endpoint:
         return sse(*pieces, chunk(finish="stop"), usage)
 
 
-async def _serve() -> None:
-    loop = asyncio.get_running_loop()
-    script = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
-    app = web.Application(client_max_size=64 * 1024 * 1024)
-    app.router.add_post("/v1/chat/completions", Endpoint(script).answer)
+@asynccontextmanager
+async def listening(app: web.Application) -> AsyncIterator[tuple[web.AppRunner, str]]:
+    """Serve an application on a free port of loopback; gives the runner and the base URL of its API."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
+    try:
+        yield runner, f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
+
+
+async def serve_script(serve: Callable[[Any], AbstractAsyncContextManager[str]]) -> None:
+    """Be the child of `server_process`: read a script, serve it, say where, end with standard input."""
+    loop = asyncio.get_running_loop()
+    script = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    async with serve(script) as url:
+        print(url, flush=True)
+        await loop.run_in_executor(None, sys.stdin.read)
+
+
+@asynccontextmanager
+async def _served(script: Mapping[str, Mapping[str, Any]]) -> AsyncIterator[str]:
+    app = web.Application(client_max_size=64 * 1024 * 1024)
+    app.router.add_post("/v1/chat/completions", Endpoint(script).answer)
+    async with listening(app) as (_, url):
+        yield url
 
 
 @dataclass
@@ -115,9 +139,10 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server_process(script: Mapping[str, Mapping[str, Any]]) -> AsyncIterator[ServerProcess]:
+async def server_process(script: Mapping[str, Any], program: str = __file__) -> AsyncIterator[ServerProcess]:
+    """Run a program that calls `serve_script` until the block ends."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable, program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin is not None
     try:
@@ -193,4 +218,4 @@ async def nothing_left() -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(serve_script(_served))

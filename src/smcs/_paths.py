@@ -1,11 +1,11 @@
-"""Where smcs keeps what it can make or fetch again."""
+"""Where smcs keeps files: what it can make or fetch again, and what it cannot."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ("cache_dir",)
+__all__ = ("cache_dir", "state_dir")
 
 
 def cache_dir() -> Path:
@@ -16,3 +16,13 @@ def cache_dir() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("smcs")
+
+
+def state_dir() -> Path:
+    """Return the user's data folder for smcs (not created): `SMCS_STATE_DIR`, or the system's place for data."""
+    override = os.environ.get("SMCS_STATE_DIR")
+    if override:
+        return Path(override).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("smcs")

@@ -72,6 +72,7 @@ class LLMError(RunError):
         http_status: int | None = None,
         retry_after: float | None = None,
         retryable: bool = False,
+        body: bytes | None = None,
     ) -> None:
         super().__init__(f"{llm}: {message}")
         self.reason = message
@@ -86,6 +87,8 @@ class LLMError(RunError):
         """Seconds the server asked us to wait, if it did."""
         self.retryable = retryable
         """Whether the same call may succeed later (overload, a dropped connection, a 5xx)."""
+        self.body = body
+        """What the server sent with `http_status`, whole and without our keys; `None` if nothing or too much came."""
 
 
 class EmbedderError(RunError):

@@ -74,6 +74,8 @@ class Sampling:
     frequency_penalty: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    response_format: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
+    """Shape the answer must have, as plain JSON in OpenAI's form, such as `{"type": "json_object"}`."""
 
     def over(self, base: Sampling) -> Sampling:
         """Return `base` with every value that is set here laid over it."""
@@ -172,6 +174,10 @@ class Capabilities:
     """Whether a repeated prefix is served from a cache when calls come one after another."""
     concurrent_prefix: bool | None = None
     """Whether concurrent calls share a prefix too; if not, calls over one prefix are sent in sequence."""
+    tools: bool | None = None
+    """Whether it calls tools; declared, never probed."""
+    vision: bool | None = None
+    """Whether it sees images; declared, never probed."""
 
 
 @dataclass(frozen=True, slots=True)

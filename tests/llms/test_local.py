@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
@@ -15,13 +17,25 @@ import pytest
 
 from helpers_models import noise, sha256
 from smcs.errors import ConfigError, InputError, LLMError, MissingExtraError, ModelFileError
-from smcs.llms import LocalLLM, LocalServer, LocalServers, ServerOptions, allow_requests, find_model, local, pull
+from smcs.llms import (
+    LocalLLM,
+    LocalServer,
+    LocalServers,
+    ServerOptions,
+    allow_requests,
+    find_model,
+    forwarded_usage,
+    local,
+    pull,
+)
 from smcs.types import Delta, Message, Request, Sampling
 
 SMALL = ServerOptions(threads=1, parallel=2, context=512)
 LONG = Request(
     (Message("user", "Write a long story about the sea."),), sampling=Sampling(max_tokens=400, temperature=0)
 )
+
+RAW = {"messages": [{"role": "user", "content": "Name a colour."}], "max_tokens": 12, "temperature": 0, "seed": 3}
 
 
 def _ask(text: str = "Name a colour.", tokens: int = 12, **options: bool | int) -> Request:
@@ -83,6 +97,8 @@ async def test_missing_file(servers: LocalServers, tmp_path: Path) -> None:
     llm = LocalLLM("mine", tmp_path / "no.gguf", servers=servers)
     with pytest.raises(ConfigError, match=r"no model file .*no\.gguf"):
         await llm.complete(_ask())
+    with pytest.raises(ConfigError, match=r"no model file"):
+        [event async for event in llm.forward_stream(RAW)]
 
 
 async def test_missing_runtime(servers: LocalServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,6 +168,26 @@ async def test_streams(servers: LocalServers, smollm: Path) -> None:
     completion = await llm.complete(_ask(), on_delta=pieces.append)
     assert len(pieces) > 2
     assert "".join(piece.text for piece in pieces).strip() == completion.choices[0].text.strip()
+
+
+@pytest.mark.local
+async def test_raw_requests_pass_through(servers: LocalServers, smollm: Path) -> None:
+    llm = LocalLLM("smollm2", smollm, servers=servers, options=SMALL)
+    whole = json.loads(await llm.forward({**RAW, "logprobs": True, "top_logprobs": 2}))
+    assert len(whole["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 2
+    async with aclosing(llm.forward_stream(RAW)) as events:
+        data = [event async for event in events]
+    deltas = [choice["delta"].get("content") or "" for event in data for choice in json.loads(event)["choices"]]
+    assert "".join(deltas) == whole["choices"][0]["message"]["content"]
+    assert forwarded_usage(data[-1]) is not None
+    first = llm.forward_stream({**RAW, "max_tokens": 400})
+    await anext(first)
+    await first.aclose()
+    assert json.loads(await llm.forward(RAW))["choices"], "a closed stream gives its slot back"
+    with pytest.raises(LLMError) as caught:
+        await llm.forward({**RAW, "messages": [{"role": "user", "content": "colour " * 2_000}]})
+    assert caught.value.http_status == 400
+    assert b"error" in (caught.value.body or b"")
 
 
 @pytest.mark.local

@@ -55,6 +55,7 @@ async def test_request_body_and_headers(
         frequency_penalty=0.2,
         seed=7,
         stop=("END",),
+        response_format={"type": "json_object"},
     )
     request = Request((Message("system", "be brief"), Message("user", "hé")), sampling=sampling, n=3, logprobs=True)
     await llm.complete(request)
@@ -68,6 +69,7 @@ async def test_request_body_and_headers(
         "frequency_penalty": 0.2,
         "seed": 7,
         "stop": ["END"],
+        "response_format": {"type": "json_object"},
         "n": 3,
         "logprobs": True,
         "top_logprobs": 1,

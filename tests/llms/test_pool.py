@@ -8,7 +8,18 @@ import pytest
 
 from helpers_llms import MisbehavingServer, body, llm_at, question
 from smcs.errors import ConfigError
-from smcs.llms import HttpSession, LimitedLLM, Limiter, Member, Pool, RetryingLLM, ScriptedLLM, attempt, member_request
+from smcs.llms import (
+    HttpSession,
+    LimitedLLM,
+    Limiter,
+    Member,
+    Pool,
+    RetryingLLM,
+    ScriptedLLM,
+    attempt,
+    member_body,
+    member_request,
+)
 from smcs.llms.protocol import DeltaSink
 from smcs.types import Attempt, Choice, Completion, Delta, Message, Price, Request, Sampling, Usage
 
@@ -174,3 +185,41 @@ async def test_a_session_shared_by_a_pool(server: MisbehavingServer) -> None:
             assert result.status == "ok"
         client = session.client()
     assert client.closed
+
+
+def test_a_clients_body_wins_over_the_sampling_of_a_member_but_not_over_its_prompt() -> None:
+    sampling = Sampling(temperature=0.2, max_tokens=50, stop=("END",), response_format={"type": "json_object"})
+    llm = Member("m", ScriptedLLM("s"), sampling=sampling, system_prompt="Be brief.")
+    body = {"messages": [{"role": "user", "content": "hi"}], "temperature": 1.5, "stop": None, "x": [1]}
+    assert member_body(llm, body) == {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}],
+        "temperature": 1.5,
+        "max_tokens": 50,
+        "stop": ["END"],
+        "response_format": {"type": "json_object"},
+        "x": [1],
+    }
+    assert "max_tokens" not in member_body(llm, {**body, "max_completion_tokens": 7})
+    assert body["stop"] is None, "the client's body is not changed"
+    plain = Member("m", ScriptedLLM("s"))
+    assert member_body(plain, body) == {name: body[name] for name in ("messages", "temperature", "x")}
+
+
+@pytest.mark.parametrize(
+    ("first", "merged"),
+    [
+        ({"role": "system", "content": "In French."}, {"role": "system", "content": "Be brief.\n\nIn French."}),
+        (
+            {"role": "developer", "content": [{"type": "text", "text": "In French."}], "name": "x"},
+            {
+                "role": "developer",
+                "content": [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "In French."}],
+                "name": "x",
+            },
+        ),
+    ],
+)
+def test_the_prompt_of_a_member_stands_before_the_clients(first: dict[str, Any], merged: dict[str, Any]) -> None:
+    llm = Member("m", ScriptedLLM("s"), system_prompt="Be brief.")
+    user = {"role": "user", "content": "hi"}
+    assert member_body(llm, {"messages": [first, user]}) == {"messages": [merged, user]}

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import time
+from contextlib import aclosing
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from helpers_llms import question
 from smcs.errors import ConfigError, InputError, LLMError
@@ -145,12 +148,113 @@ async def test_from_config() -> None:
     assert await texts(ScriptedLLM.from_config("s", {}), question()) == ["A scripted answer."]
 
 
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+CALLS = (("weather", '{"city": "Paris"}'), ("time", "{}"))
+
+
+def raw(text: str, **options: Any) -> dict[str, Any]:
+    return {"model": "any", "messages": [{"role": "user", "content": text}], **options}
+
+
+async def streamed(llm: ScriptedLLM, body: dict[str, Any]) -> list[ChatCompletionChunk]:
+    async with aclosing(llm.forward_stream(body)) as events:
+        return [ChatCompletionChunk.model_validate_json(event) async for event in events]
+
+
+async def test_a_raw_request_gets_what_the_script_says() -> None:
+    llm = ScriptedLLM("s", [ScriptedReply("a  b\nc ", reasoning="hm", finish_reason="length"), "x"], logprob=-0.5)
+    body = raw("why?", n=2, logprobs=True, stop="END", response_format={"type": "json_object"}, max_tokens=9)
+    whole = ChatCompletion.model_validate_json(await llm.forward(body))
+    assert [choice.message.content for choice in whole.choices] == ["a  b\nc ", "x"]
+    assert [choice.finish_reason for choice in whole.choices] == ["length", "stop"]
+    assert whole.choices[0].logprobs is not None
+    tokens = whole.choices[0].logprobs.content or []
+    assert "".join(token.token for token in tokens) == "a  b\nc "
+    assert [token.logprob for token in tokens] == [-0.5] * 3
+    assert whole.usage is not None
+    assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (1, 5)
+    sampling = Sampling(stop=("END",), response_format={"type": "json_object"}, max_tokens=9)
+    assert llm.history[0] == question("why?", n=2, logprobs=True, sampling=sampling)
+    assert llm.bodies[0] is body
+    chunks = await streamed(ScriptedLLM("s", llm.replies, logprob=-0.5), body)
+    for index, choice in enumerate(whole.choices):
+        pieces = [piece for one in chunks for piece in one.choices if piece.index == index]
+        assert "".join(piece.delta.content or "" for piece in pieces) == choice.message.content
+        assert pieces[-1].finish_reason == choice.finish_reason
+        assert sum(len(piece.logprobs.content or []) for piece in pieces if piece.logprobs) == (3, 1)[index]
+    assert chunks[-1].usage == whole.usage
+
+
+async def test_roles_and_parts_of_a_raw_request_become_messages() -> None:
+    llm = ScriptedLLM("s", {"sunny": "take a hat", "": "?"})
+    turns = [
+        {"role": "developer", "content": "be brief"},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "and "}, {"type": "image_url"}, {"type": "text", "text": "now"}],
+        },
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "tool", "tool_call_id": "c", "content": "sunny"},
+    ]
+    answer = json.loads(await llm.forward({"messages": turns}))
+    assert answer["choices"][0]["message"]["content"] == "take a hat"
+    assert [(turn.role, turn.content) for turn in llm.history[0].messages] == [
+        ("system", "be brief"),
+        ("user", "and now"),
+        ("assistant", ""),
+        ("user", "sunny"),
+    ]
+
+
+async def test_tools_are_called_where_they_are_offered() -> None:
+    llm = ScriptedLLM("s", [ScriptedReply("no tools here", tool_calls=CALLS)])
+    whole = ChatCompletion.model_validate_json(await llm.forward(raw("weather?", tools=TOOLS)))
+    message = whole.choices[0].message
+    assert whole.choices[0].finish_reason == "tool_calls"
+    assert [(call.function.name, call.function.arguments) for call in message.tool_calls or ()] == list(CALLS)  # type: ignore[union-attr]
+    chunks = await streamed(llm, raw("weather?", tools=TOOLS))
+    parts = [call for one in chunks for choice in one.choices for call in choice.delta.tool_calls or ()]
+    for index, (name, arguments) in enumerate(CALLS):
+        of_one = [part for part in parts if part.index == index]
+        assert of_one[0].id
+        assert of_one[0].function is not None
+        assert of_one[0].function.name == name
+        assert "".join(part.function.arguments or "" for part in of_one if part.function) == arguments
+    for body in (raw("weather?"), raw("weather?", tools=TOOLS, tool_choice="none")):
+        choice = json.loads(await llm.forward(body))["choices"][0]
+        assert (choice["finish_reason"], "tool_calls" in choice["message"]) == ("stop", False)
+    assert (await llm.complete(question("weather?"))).choices[0].text == "no tools here"
+
+
+async def test_failures_of_raw_requests() -> None:
+    llm = ScriptedLLM("s", ["one two three four"], failures=["refused", "cut", "cut", "nan"])
+    with pytest.raises(LLMError) as caught:
+        await llm.forward(raw("why"))
+    assert json.loads(caught.value.body or b"")["error"]["type"] == "invalid_request_error"
+    got: list[Delta] = []
+    with pytest.raises(LLMError, match="before the answer was complete"):
+        await llm.complete(question(), on_delta=got.append)
+    assert "".join(piece.text for piece in got) == "one two"
+    with pytest.raises(LLMError, match="before the answer was complete"):
+        await streamed(llm, raw("why"))
+    assert json.loads(await llm.forward(raw("why", logprobs=True)))["choices"][0]["logprobs"] is None
+
+
+async def test_tool_calls_come_from_a_config_too() -> None:
+    replies = [{"text": "", "tool_calls": [["weather", "{}"]]}, "It is sunny."]
+    llm = ScriptedLLM.from_config("s", {"replies": replies})
+    first, second = [json.loads(await llm.forward(raw("?", tools=TOOLS)))["choices"][0]["message"] for _ in range(2)]
+    assert (first["content"], first["tool_calls"][0]["function"]["name"]) == (None, "weather")
+    assert second["content"] == "It is sunny."
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
         ({"reply": ["a"]}, "unknown key 'reply'. Did you mean 'replies'"),
         ({"replies": [1]}, "replies"),
         ({"replies": []}, "`replies` is empty"),
+        ({"replies": [{"text": "a", "tools": []}]}, "unknown field `tools`"),
         ({"replies": {"(": "a"}}, "'\\('"),
         ({"failures": ["explode"]}, "explode"),
         ({"logprob": 0.5}, "`logprob` must be"),

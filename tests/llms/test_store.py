@@ -14,6 +14,8 @@ from smcs.llms import AnswerStore, Member, ScriptedLLM, StoredLLM, StoreScope, a
 from smcs.types import Capabilities, Choice, Completion, Message, Request, Sampling, Usage
 
 MESSAGES = (Message("user", "What is 2 + 2?"),)
+KEYS_WITHOUT_A_FORMAT = ["7e9065adf753e79f", "63b9fb57b59b0542", "60da260aab471084"]
+"""As computed before requests could have a `response_format`."""
 ASKED = Request(MESSAGES, sampling=Sampling(temperature=0.7, seed=1))
 
 
@@ -48,6 +50,15 @@ async def test_only_what_is_missing_is_asked_for(tmp_path: Path) -> None:
         assert await texts(llm, replace(ASKED, n=2)) == ["one", "two"]
         assert [request.n for request in inner.history] == [1]
         assert inner.history[0].logprobs
+
+
+def test_keys_of_stores_that_were_recorded_earlier_stay() -> None:
+    known = Sampling(temperature=0.7, top_p=0.9, max_tokens=8192, frequency_penalty=0.1, seed=5, stop=("a", "b"))
+    keys = [answer_key("a", MESSAGES, sampling, series=2) for sampling in (None, Sampling(), known)]
+    assert [key[:16] for key in keys] == KEYS_WITHOUT_A_FORMAT
+    shaped = replace(known, response_format={"type": "json_object"})
+    assert answer_key("a", MESSAGES, shaped, series=2) != keys[2]
+    assert answer_key("a", MESSAGES, shaped) == answer_key("a", MESSAGES, replace(shaped, seed=6))
 
 
 async def test_other_messages_sampling_names_and_series_are_other_answers(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -38,6 +39,8 @@ from smcs.errors import ConfigError, LLMError
 from smcs.llms import (
     LLM,
     AnswerStore,
+    Breaker,
+    BreakerLLM,
     CapabilityCache,
     Closeable,
     HttpSession,
@@ -76,6 +79,8 @@ class FoundConfig:
     folder: Path
     source: str
     """Where it came from, for messages."""
+    is_file: bool = True
+    """Whether somebody wrote it, or it is the embedded local pool."""
 
     def with_bank(self, bank: str | Path | None) -> FoundConfig:
         """Return it with another bank: a path (from the working folder), a URL or "seed"; `None` changes nothing."""
@@ -84,6 +89,11 @@ class FoundConfig:
         name = str(bank)
         place = name if name == "seed" or "://" in name else str(Path(name).expanduser().absolute())
         return replace(self, config=self.config.model_copy(update={"bank": place}))
+
+    def with_gateway(self, **changes: Any) -> FoundConfig:
+        """Return it with other settings of the gateway; they must be valid."""
+        gateway = type(self.config.gateway).model_validate({**self.config.gateway.model_dump(), **changes})
+        return replace(self, config=self.config.model_copy(update={"gateway": gateway}))
 
 
 def find_config(path: str | Path | None = None) -> FoundConfig:
@@ -100,7 +110,7 @@ def find_config(path: str | Path | None = None) -> FoundConfig:
     if named is None and Path("smcs.yaml").is_file():
         named = "smcs.yaml"
     if named is None:
-        return FoundConfig(embedded_config(), Path(), "the embedded local pool")
+        return FoundConfig(embedded_config(), Path(), "the embedded local pool", is_file=False)
     file = Path(named).expanduser()
     return FoundConfig(load_config(file), file.absolute().parent, str(file))
 
@@ -119,11 +129,13 @@ class Live:
 
     Args:
         found: The config.
+        breaker: Makes the circuit breaker of an LLM, by its name, for a process that serves for long; `None` lets every
+            call through.
     """
 
-    def __init__(self, found: FoundConfig) -> None:
+    def __init__(self, found: FoundConfig, *, breaker: Callable[[str], Breaker] | None = None) -> None:
         config, folder = found.config, found.folder
-        self._pool = build_pool(config, folder)
+        self._pool = build_pool(config, folder, breaker=breaker)
         embedder = build_embedder(config.embedder, folder)
         self._closeable = [part for part in (embedder,) if isinstance(part, Closeable)]
         self._bank = None if config.bank is None else open_bank(config.bank, folder)
@@ -164,13 +176,23 @@ class Live:
                 self._bank.close()
 
 
-def build_pool(config: Config, folder: Path) -> Pool:
-    """Turn the pool of a config into members that share connections, limits and local servers."""
-    session, servers = HttpSession(), LocalServers()
+def build_pool(config: Config, folder: Path, *, breaker: Callable[[str], Breaker] | None = None) -> Pool:
+    """Turn the pool of a config into members that share connections, limits and local servers.
+
+    Args:
+        config: The config.
+        folder: What its paths are relative to.
+        breaker: See `Live`.
+    """
+    session, servers = HttpSession(), LocalServers(max_starts=2 if breaker is None else None)
     limiters: dict[str, Limiter] = {}
     stores: dict[Path, StoreScope] = {}
-    members = [_member(llm, folder, session, servers, limiters, stores) for llm in config.pool]
+    members = [_guarded(_member(llm, folder, session, servers, limiters, stores), breaker) for llm in config.pool]
     return Pool(members, resources=[servers, session])
+
+
+def _guarded(member: Member, breaker: Callable[[str], Breaker] | None) -> Member:
+    return member if breaker is None else replace(member, llm=BreakerLLM(member.llm, breaker(member.name)))
 
 
 def _member(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from smcs.config.gateway import GatewayConfig
 from smcs.strategies import Guard, ProfileName, Settings, profile
 from smcs.types import Ablation, Sampling
 
@@ -44,6 +45,8 @@ class SamplingConfig(_Strict):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     stop: tuple[str, ...] = ()
+    response_format: dict[str, Any] | None = None
+    """As OpenAI writes it, e.g. `{type: json_object}`."""
 
 
 class PriceConfig(_Strict):
@@ -61,6 +64,8 @@ class CapabilitiesConfig(_Strict):
     seed: bool | None = None
     prefix_cache: bool | None = None
     concurrent_prefix: bool | None = None
+    tools: bool | None = None
+    vision: bool | None = None
 
 
 class TimeoutsConfig(_Strict):
@@ -229,6 +234,7 @@ class ParametersConfig(_Strict):
     straggler_cut: float | None = None
     quorum: float | None = None
     quorum_lead: float | None = None
+    replace_failed: bool | None = None
     samples: int | None = None
     layers: int | None = None
     llm: str | None = None
@@ -262,6 +268,8 @@ class Config(_Strict):
     limits: LimitsConfig = LimitsConfig()
     prompts: Path | None = None
     """Folder whose files replace our prompts."""
+    gateway: GatewayConfig = GatewayConfig()
+    """How `smcs serve` serves the pool."""
 
     @model_validator(mode="before")
     @classmethod

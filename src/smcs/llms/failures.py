@@ -10,7 +10,7 @@ import email.utils
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -18,7 +18,10 @@ import msgspec
 from smcs.errors import LLMError
 from smcs.llms.untrusted import one_line
 
-__all__ = ("http_failure", "malformed", "retry_after_seconds", "server_message", "transport_failure")
+__all__ = ("MAX_ERROR_BYTES", "http_failure", "malformed", "retry_after_seconds", "server_message", "transport_failure")
+
+MAX_ERROR_BYTES: Final = 64 * 1024
+"""Most of an error's body that is read and kept; a longer one only gives its beginning to the message."""
 
 _RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 _TIMEOUT_STATUS = frozenset({408, 504})
@@ -57,7 +60,15 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: float | None = None)
 def http_failure(
     llm: str, status: int, headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str] = ()
 ) -> LLMError:
-    """Return the error for a response that is not 200."""
+    """Return the error for a response that is not 200.
+
+    Args:
+        llm: Name for the message.
+        status: HTTP status.
+        headers: Response headers.
+        body: Its body, or the beginning of one longer than `MAX_ERROR_BYTES`.
+        secrets: Repeated neither in the message nor in `LLMError.body`.
+    """
     message = server_message(body)
     if 300 <= status < 400:
         message = f"redirected to {headers.get('Location', 'nowhere')}; set that as `base_url` if you trust it"
@@ -68,7 +79,14 @@ def http_failure(
         http_status=status,
         retry_after=retry_after_seconds(headers),
         retryable=status in _RETRYABLE_STATUS and not any(code.encode() in body for code in _OUT_OF_MONEY),
+        body=_without(secrets, body) if 0 < len(body) <= MAX_ERROR_BYTES else None,
     )
+
+
+def _without(secrets: Sequence[str], body: bytes) -> bytes:
+    for secret in secrets:
+        body = body.replace(secret.encode(), b"***")
+    return body
 
 
 def transport_failure(llm: str, error: Exception, where: str) -> LLMError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from smcs.errors import InputError
-from smcs.llms.protocol import LLM, DeltaSink
+from smcs.llms.protocol import LLM, DeltaSink, require_forwarding
 from smcs.types import Completion, Request
 
 __all__ = ("LimitedLLM", "Limiter")
@@ -83,3 +84,14 @@ class LimitedLLM:
         """Answer a request once there is room for it; see `LLM.complete`."""
         async with self.limiter.slot():
             return await self.inner.complete(request, on_delta=on_delta)
+
+    async def forward(self, body: Mapping[str, Any]) -> bytes:
+        """Pass a request through once there is room for it; see `Forwarding.forward`."""
+        async with self.limiter.slot():
+            return await require_forwarding(self.inner).forward(body)
+
+    async def forward_stream(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Pass a request through once there is room for it, which is held until the stream ends or is closed."""
+        async with self.limiter.slot(), aclosing(require_forwarding(self.inner).forward_stream(body)) as events:
+            async for event in events:
+                yield event

@@ -14,10 +14,12 @@ import secrets
 import signal
 import sys
 import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from smcs.errors import ConfigError, InputError, LLMError, MissingExtraError
 from smcs.llms.download import verify_file
@@ -30,7 +32,6 @@ from smcs.types import Capabilities, Completion, Request
 __all__ = ("LocalLLM", "LocalServer", "LocalServers", "ServerOptions", "available_cores")
 
 _SCRIPT = Path(__file__).with_name("_llama_server.py")
-_MAX_STARTS = 2
 _STOP_SECONDS = 5.0
 _DEATH_NOTICE_SECONDS = 1.0
 _TAIL_BYTES = 2000
@@ -260,9 +261,12 @@ class LocalServers:
     Args:
         max_concurrent: Calls that compute at once, over all servers. One call with every core is faster than several
             that share them; more pays off only where `ServerOptions.threads` leaves cores free.
+        max_starts: How often one server is started before it is given up, at least 1; `None`: as often as it dies, for
+            a process that serves for long.
     """
 
-    def __init__(self, *, max_concurrent: int = 1) -> None:
+    def __init__(self, *, max_concurrent: int = 1, max_starts: int | None = 2) -> None:
+        self._max_starts = max_starts
         self.gate = Limiter(max_concurrent=max_concurrent)
         """What every local call passes through."""
         # llama.cpp drops a connection now and then after it has streamed on it, which costs the next call its answer.
@@ -290,7 +294,7 @@ class LocalServers:
             lease = self._leases[key] = _Lease(LocalServer(key[0], options=options, sha256=sha256))
         async with lease.starting:
             if not lease.server.running:
-                if lease.starts >= _MAX_STARTS:
+                if self._max_starts is not None and lease.starts >= self._max_starts:
                     raise LLMError("llama.cpp died twice and is not started again in this run.", llm=path.stem)
                 lease.starts += 1
                 await lease.server.start()
@@ -370,6 +374,31 @@ class LocalLLM:
             LLMError: The call failed, or the server died; the next call starts it again, once.
             ConfigError, MissingExtraError, ModelFileError: See `LocalServer.start`.
         """
+        async with self._client() as client:
+            return await client.complete(request, on_delta=on_delta)
+
+    async def forward(self, body: Mapping[str, Any]) -> bytes:
+        """Pass a request through; see `Forwarding.forward`.
+
+        Raises:
+            As `complete`.
+        """
+        async with self._client() as client:
+            return await client.forward(body)
+
+    async def forward_stream(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Pass a request through, streamed; see `Forwarding.forward_stream`.
+
+        Raises:
+            As `complete`.
+        """
+        async with self._client() as client, aclosing(client.forward_stream(body)) as events:
+            async for event in events:
+                yield event
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[OpenAICompatibleLLM]:
+        """Hold the gate and a client of the running server."""
         async with self._servers.gate.slot():
             server = await self._servers.running(self.path, self.options, self._sha256)
             client = OpenAICompatibleLLM(
@@ -382,7 +411,7 @@ class LocalLLM:
                 extra_body={"cache_prompt": False} if self.options.exact else None,
             )
             try:
-                return await client.complete(request, on_delta=on_delta)
+                yield client
             except LLMError as error:
                 connection_lost = error.http_status is None and error.kind == "error"
                 if not connection_lost or not await server.ended_within(_DEATH_NOTICE_SECONDS):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import yarl
 
 from smcs._network import check_request_allowed, is_loopback
 from smcs.errors import ConfigError, LLMError
-from smcs.llms.failures import http_failure, transport_failure
+from smcs.llms.failures import MAX_ERROR_BYTES, http_failure, transport_failure
+from smcs.llms.passthrough import StreamCheck, as_events, checked_body, forwarded_body
 from smcs.llms.protocol import DeltaSink
-from smcs.llms.session import HttpSession, Timeouts
+from smcs.llms.session import VIA_HEADER, HttpSession, Timeouts, via
 from smcs.llms.stream import EventParser, StreamAssembler
 from smcs.llms.transport import BoundedBody, Deadline
 from smcs.llms.wire import MaxTokensField, decode_completion, encode_request
@@ -23,8 +24,10 @@ from smcs.types import Completion, Delta, Request
 
 __all__ = ("OpenAICompatibleLLM",)
 
+_T = TypeVar("_T")
+
 _OWN_FIELDS = frozenset({"model", "messages", "n", "stream", "stream_options", "logprobs"})
-_MAX_ERROR_BYTES = 64 * 1024
+_EVENTS = "text/event-stream"
 
 
 class OpenAICompatibleLLM:
@@ -62,7 +65,7 @@ class OpenAICompatibleLLM:
             max_body_bytes: Largest body accepted, decompressed.
             max_tokens_field: What the endpoint calls its token limit.
             headers: Further request headers.
-            extra_body: Further fields of the request body, laid over ours.
+            extra_body: Further fields of the request body, laid over ours, and under those of a forwarded one.
 
         Raises:
             ConfigError: The URL, key or `extra_body` cannot be used.
@@ -116,7 +119,6 @@ class OpenAICompatibleLLM:
             LLMError: `kind` is "timeout" if a phase took too long, "empty" if no text came back, else "error".
             ConfigError: Requests to other machines are switched off.
         """
-        check_request_allowed(self._url.host or "")
         body = encode_request(
             self.model,
             request,
@@ -124,39 +126,113 @@ class OpenAICompatibleLLM:
             extra_body=self._extra_body,
             max_tokens_field=self._max_tokens_field,
         )
-        client = self._session.client()
+
+        async def read(response: aiohttp.ClientResponse, content: BoundedBody) -> Completion:
+            if on_delta is not None and response.content_type == _EVENTS:
+                return await self._read_stream(content, request, on_delta)
+            completion = decode_completion(self.name, await content.read(), n=request.n, secrets=self._secrets)
+            if on_delta is not None:
+                for index, choice in enumerate(completion.choices):
+                    on_delta(Delta(choice.text, choice.reasoning, index))
+            return completion
+
+        return await self._exchange(body, read)
+
+    async def forward(self, body: Mapping[str, Any]) -> bytes:
+        """Send a request as a client wrote it; see `Forwarding.forward`. `extra_body` is laid under it.
+
+        Raises:
+            LLMError: `kind` is "timeout" if a phase took too long, else "error".
+            ConfigError: Requests to other machines are switched off.
+            InputError: The body cannot be written as JSON.
+        """
+
+        async def read(response: aiohttp.ClientResponse, content: BoundedBody) -> bytes:
+            return checked_body(self.name, await content.read(), secrets=self._secrets)
+
+        return await self._exchange(self._forwarded(body, stream=False), read)
+
+    async def forward_stream(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Send a request as a client wrote it, streamed; see `Forwarding.forward_stream`.
+
+        The cap on the body holds for one event: all that is held at a time.
+
+        Raises:
+            As `forward`.
+        """
+        sent = self._forwarded(body, stream=True)
+        deadline = Deadline(self._timeouts)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            async with deadline.timer:
+                deadline.first_byte()
+                response = await self._post(sent)
+                content = await self._accepted(response, deadline)
+                whole = None if response.content_type == _EVENTS else await content.read()
+            if whole is not None:
+                for event in as_events(checked_body(self.name, whole, secrets=self._secrets)):
+                    yield event
+                return
+            check, parser = StreamCheck(self.name, secrets=self._secrets), EventParser()
+            while not check.done:
+                chunk = await content.next_alone()
+                for data in parser.feed(chunk) if chunk else parser.close():
+                    content.handed_on()
+                    if (passing := check.feed(data)) is not None:
+                        yield passing
+                if not chunk:
+                    break
+            check.finish()
+            await content.skip_end()
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._lost(error, deadline) from error
+        finally:
+            if response is not None:
+                response.close()  # cuts the connection, unless all was read and it went back to the pool
+
+    def _forwarded(self, body: Mapping[str, Any], *, stream: bool) -> bytes:
+        return forwarded_body(
+            self.model,
+            body,
+            stream=stream,
+            defaults=self._extra_body,
+            max_tokens_field=self._max_tokens_field,
+        )
+
+    async def _exchange(self, body: bytes, read: Callable[[aiohttp.ClientResponse, BoundedBody], Awaitable[_T]]) -> _T:
         deadline = Deadline(self._timeouts)
         try:
             async with deadline.timer:
                 deadline.first_byte()
-                async with client.post(
-                    self._url,
-                    data=body,
-                    headers=self._headers,
-                    allow_redirects=False,
-                    proxy=self._proxy,
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
-                ) as response:
-                    return await self._read(response, request, on_delta, deadline)
+                async with await self._post(body) as response:
+                    return await read(response, await self._accepted(response, deadline))
         except (aiohttp.ClientError, OSError) as error:
-            if deadline.timer.expired():
-                raise LLMError(f"no answer in time: {deadline.describe()}", llm=self.name, kind="timeout") from error
-            raise transport_failure(self.name, error, f"{self._url.host}:{self._url.port}") from error
+            raise self._lost(error, deadline) from error
 
-    async def _read(
-        self, response: aiohttp.ClientResponse, request: Request, on_delta: DeltaSink | None, deadline: Deadline
-    ) -> Completion:
-        body = BoundedBody(response, deadline, cap=self._max_body_bytes, llm=self.name)
+    async def _post(self, body: bytes) -> aiohttp.ClientResponse:
+        check_request_allowed(self._url.host or "")
+        return await self._session.client().post(
+            self._url,
+            data=body,
+            headers={**self._headers, VIA_HEADER: via()},
+            allow_redirects=False,
+            proxy=self._proxy,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
+        )
+
+    async def _accepted(self, response: aiohttp.ClientResponse, deadline: Deadline) -> BoundedBody:
+        """Return the body of a response with status 200."""
+        content = BoundedBody(response, deadline, cap=self._max_body_bytes, llm=self.name)
         if response.status != 200:
-            message = await body.read_up_to(_MAX_ERROR_BYTES)
+            message = await content.read_up_to(MAX_ERROR_BYTES + 1)
             raise http_failure(self.name, response.status, response.headers, message, secrets=self._secrets)
-        if on_delta is not None and response.content_type == "text/event-stream":
-            return await self._read_stream(body, request, on_delta)
-        completion = decode_completion(self.name, await body.read(), n=request.n, secrets=self._secrets)
-        if on_delta is not None:
-            for index, choice in enumerate(completion.choices):
-                on_delta(Delta(choice.text, choice.reasoning, index))
-        return completion
+        return content
+
+    def _lost(self, error: Exception, deadline: Deadline) -> LLMError:
+        """Return the error for an exchange that broke or took too long."""
+        if deadline.passed:
+            return LLMError(f"no answer in time: {deadline.describe()}", llm=self.name, kind="timeout")
+        return transport_failure(self.name, error, f"{self._url.host}:{self._url.port}")
 
     async def _read_stream(self, body: BoundedBody, request: Request, on_delta: DeltaSink) -> Completion:
         assembler = StreamAssembler(self.name, on_delta, n=request.n, secrets=self._secrets)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from smcs.errors import ConfigError, LLMError, suggest
 from smcs.llms.protocol import LLM, DeltaSink
@@ -15,7 +15,7 @@ from smcs.llms.retry import count_tries
 from smcs.llms.untrusted import one_line
 from smcs.types import Attempt, AttemptStatus, Capabilities, Completion, Message, Price, Request, Sampling, Stage, Usage
 
-__all__ = ("Closeable", "Member", "Pool", "attempt", "member_request")
+__all__ = ("Closeable", "Member", "Pool", "attempt", "member_body", "member_request")
 
 _log = logging.getLogger(__name__)
 
@@ -134,6 +134,37 @@ def member_request(member: Member, request: Request) -> Request:
         merged = member.system_prompt if first is None else f"{member.system_prompt}\n\n{first.content}"
         messages = (Message("system", merged), *(messages if first is None else messages[1:]))
     return replace(request, messages=messages, sampling=member.sampling.over(request.sampling))
+
+
+def member_body(member: Member, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a client's raw chat-completion body as this member is forwarded it.
+
+    Its system prompt is put first, as in `member_request`. Its sampling is laid *under* the body: a client that passes
+    through to one LLM gets what it asked for. Null values count as not given.
+
+    Args:
+        member: Who is asked.
+        body: See `Forwarding`; it is not changed.
+    """
+    own = {f.name: getattr(member.sampling, f.name) for f in fields(member.sampling)}
+    declared = {name: list(v) if isinstance(v, tuple) else v for name, v in own.items() if v not in (None, ())}
+    given = {name: value for name, value in body.items() if value is not None}
+    if "max_completion_tokens" in given:
+        declared.pop("max_tokens", None)
+    merged = {**declared, **given}
+    if member.system_prompt:
+        merged["messages"] = _under_prompt(member.system_prompt, given.get("messages") or ())
+    return merged
+
+
+def _under_prompt(prompt: str, messages: Sequence[Any]) -> list[Any]:
+    first = messages[0] if messages else None
+    if not isinstance(first, Mapping) or first.get("role") not in ("system", "developer"):
+        return [{"role": "system", "content": prompt}, *messages]
+    content = first.get("content") or ""
+    parts = isinstance(content, list)
+    merged = [{"type": "text", "text": prompt}, *content] if parts else f"{prompt}\n\n{content}"
+    return [{**first, "content": merged}, *messages[1:]]
 
 
 async def attempt(

@@ -6,13 +6,14 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from smcs.errors import InputError, LLMError
-from smcs.llms.protocol import LLM, DeltaSink
+from smcs.llms.protocol import LLM, DeltaSink, require_forwarding
 from smcs.types import Completion, Delta, Request
 
 __all__ = ("RetryPolicy", "RetryingLLM", "TryCounter", "count_tries")
@@ -100,7 +101,6 @@ class RetryingLLM:
 
     async def complete(self, request: Request, *, on_delta: DeltaSink | None = None) -> Completion:
         """Answer a request; see `LLM.complete`. The error of the last try is the one raised."""
-        began = self._clock()
         streamed = False
 
         def relay(delta: Delta) -> None:
@@ -109,17 +109,74 @@ class RetryingLLM:
             if on_delta is not None:
                 on_delta(delta)
 
-        tries = 0
+        tries = self._tries()
         while True:
-            tries += 1
             try:
                 return await self.inner.complete(request, on_delta=None if on_delta is None else relay)
             except LLMError as error:
-                wait = self.policy.wait(tries, error.retry_after, self._rng)
-                too_late = self._clock() - began + wait > self.policy.total_seconds
-                if streamed or not error.retryable or tries >= self.policy.max_tries or too_late:
+                if streamed or not tries.another(error):
                     raise
-            await self._sleep(wait)
-            counter = _counter.get()
-            if counter is not None:
-                counter.extra += 1
+            await tries.wait()
+
+    async def forward(self, body: Mapping[str, Any]) -> bytes:
+        """Pass a request through; see `Forwarding.forward`. The error of the last try is the one raised."""
+        inner, tries = require_forwarding(self.inner), self._tries()
+        while True:
+            try:
+                return await inner.forward(body)
+            except LLMError as error:
+                if not tries.another(error):
+                    raise
+            await tries.wait()
+
+    async def forward_stream(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Pass a request through, streamed; see `Forwarding.forward_stream`.
+
+        It is tried again only before the first event.
+        """
+        inner, tries, begun = require_forwarding(self.inner), self._tries(), False
+        while True:
+            try:
+                async with aclosing(inner.forward_stream(body)) as events:
+                    async for event in events:
+                        begun = True
+                        yield event
+            except LLMError as error:
+                if begun or not tries.another(error):
+                    raise
+            else:
+                return
+            await tries.wait()
+
+    def _tries(self) -> _Tries:
+        return _Tries(self.policy, self._sleep, self._clock, self._rng)
+
+
+class _Tries:
+    """The tries of one call."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        sleep: Callable[[float], Awaitable[object]],
+        clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._policy, self._sleep, self._clock, self._rng = policy, sleep, clock, rng
+        self._began = clock()
+        self._failed = 0
+        self._pause = 0.0
+
+    def another(self, error: LLMError) -> bool:
+        """Take note of a failure; return whether there is to be another try."""
+        self._failed += 1
+        self._pause = self._policy.wait(self._failed, error.retry_after, self._rng)
+        too_late = self._clock() - self._began + self._pause > self._policy.total_seconds
+        return error.retryable and self._failed < self._policy.max_tries and not too_late
+
+    async def wait(self) -> None:
+        """Wait before the next try, and count it."""
+        await self._sleep(self._pause)
+        counter = _counter.get()
+        if counter is not None:
+            counter.extra += 1

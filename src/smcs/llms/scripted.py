@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from random import Random
 from typing import Any, Literal, get_args
@@ -19,18 +19,21 @@ import msgspec
 
 from smcs.errors import ConfigError, InputError, LLMError, suggest
 from smcs.llms.protocol import DeltaSink
+from smcs.llms.scripted_wire import Said, completion_body, completion_events, read_request, wants_tools, words
 from smcs.types import Choice, Completion, Delta, FinishReason, Request, Usage
 
-__all__ = ("Failure", "Latency", "Replies", "ScriptedLLM", "ScriptedReply")
+__all__ = ("Failure", "Latency", "Replies", "Reply", "ScriptedLLM", "ScriptedReply")
 
-Failure = Literal["error", "refused", "disconnect", "timeout", "hang", "malformed", "empty", "nan"]
-"""What goes wrong: HTTP 500 (may be retried), HTTP 400, a dropped connection, a time-out reported at once, a call that
-never returns, a body that is no JSON, an answer without text, log-probabilities that are no numbers (text stays)."""
+Failure = Literal["error", "refused", "disconnect", "cut", "timeout", "hang", "malformed", "empty", "nan"]
+"""What goes wrong: HTTP 500 (may be retried), HTTP 400, a dropped connection, one dropped after half of the answer, a
+time-out reported at once, a call that never returns, a body that is no JSON, an answer without text, log-probabilities
+that are no numbers (text stays)."""
 
 _MESSAGES: Mapping[str, str] = {
     "error": "HTTP 500: scripted failure",
     "refused": "HTTP 400: scripted refusal",
     "disconnect": "the scripted connection was dropped before the answer was complete",
+    "cut": "the scripted stream ended before the answer was complete",
     "timeout": "no answer in time: scripted time-out",
     "malformed": "malformed response: scripted",
     "empty": "the answer holds no text",
@@ -51,31 +54,43 @@ class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.median * random.lognormvariate(0.0, self.sigma) if self.sigma else self.median
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptedReply:
+class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One text with what surrounds it."""
 
     text: str
-    _: KW_ONLY
     reasoning: str = ""
     finish_reason: FinishReason = "stop"
     logprobs: tuple[float, ...] | None = None
     """Instead of the LLM's own, one per word of the text or any other number of tokens."""
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    """Names and JSON arguments of the tools it calls, where a forwarded request offers any."""
 
 
-Replies = Sequence[str | ScriptedReply] | Mapping[str, str] | Callable[[Request, int], str | ScriptedReply]
+Reply = str | ScriptedReply
+Replies = Sequence[Reply] | Mapping[str, Reply] | Callable[[Request, int], Reply]
 """A list, repeated from its start when used up; regular expressions, of which the first one found in the last message
 decides; or a function of the request and the number of the choice (counted over all calls)."""
 
 
 class _Config(msgspec.Struct, forbid_unknown_fields=True):
-    replies: list[str] | dict[str, str] = msgspec.field(default_factory=lambda: ["A scripted answer."])
+    replies: list[Reply] | dict[str, Reply] = msgspec.field(default_factory=lambda: list[Reply](["A scripted answer."]))
     latency: float | Latency = 0.0
     failures: Failure | list[Failure | None] = msgspec.field(default_factory=list[Failure | None])
     logprob: float | None = -0.1
     spread: float = 0.0
     max_n: int = 64
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call that goes well, or breaks in the middle of its answer."""
+
+    number: int
+    said: tuple[Said, ...]
+    usage: Usage
+    seconds: float
+    cut: bool
 
 
 @dataclass
@@ -98,6 +113,10 @@ class ScriptedLLM:
     seed: int = 0
     history: deque[Request] = field(default_factory=lambda: deque[Request](maxlen=10_000), init=False, repr=False)
     """The last 10,000 requests, oldest first."""
+    bodies: deque[Mapping[str, Any]] = field(
+        default_factory=lambda: deque[Mapping[str, Any]](maxlen=1_000), init=False, repr=False
+    )
+    """The last 1,000 bodies that were forwarded to it, oldest first."""
     calls: int = field(default=0, init=False)
     """Requests so far."""
 
@@ -113,7 +132,7 @@ class ScriptedLLM:
         self._latency = self.latency if isinstance(self.latency, Latency) else Latency(self.latency)
         if self._latency.median < 0 or self._latency.sigma < 0:
             raise InputError(f"{self.name}: a latency cannot be negative, got {self.latency!r}.")
-        self._patterns: list[tuple[re.Pattern[str], str]] = []
+        self._patterns: list[tuple[re.Pattern[str], Reply]] = []
         if isinstance(self.replies, Mapping):
             try:
                 self._patterns = [(re.compile(pattern), text) for pattern, text in self.replies.items()]
@@ -128,8 +147,9 @@ class ScriptedLLM:
 
         Args:
             name: Pool name.
-            config: `replies` (a list, or regular expressions with their answers), `latency` (seconds, or `median` and
-                `sigma`), `failures` (a list of words and nulls, or one word), `logprob`, `spread`, `max_n`, `seed`.
+            config: `replies` (a list, or regular expressions with their answers, each a text or the fields of
+                `ScriptedReply`), `latency` (seconds, or `median` and `sigma`), `failures` (a list of words and nulls,
+                or one word), `logprob`, `spread`, `max_n`, `seed`.
 
         Raises:
             ConfigError: A key is unknown or a value is of the wrong type or out of range.
@@ -144,8 +164,46 @@ class ScriptedLLM:
 
     async def complete(self, request: Request, *, on_delta: DeltaSink | None = None) -> Completion:
         """Answer as the script says; see `LLM.complete`."""
+        call = await self._begin(request)
+        choices = tuple(said.choice for said in call.said)
+        if on_delta is not None:
+            await self._stream(choices, call, on_delta)
+        else:
+            await asyncio.sleep(call.seconds)
+        if call.cut:
+            raise self._error("cut")
+        usable = tuple(choice for choice in choices if choice.text.strip())
+        if not usable:
+            raise self._error("empty")
+        return Completion(usable, call.usage)
+
+    async def forward(self, body: Mapping[str, Any]) -> bytes:
+        """Answer a raw request as the script says; see `Forwarding.forward`."""
+        call = await self._begin_raw(body)
+        await asyncio.sleep(call.seconds)
+        if call.cut:
+            raise self._error("cut")
+        return completion_body(self.name, call.number, call.said, call.usage)
+
+    async def forward_stream(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Answer a raw request as the script says, in the events of a stream; see `Forwarding.forward_stream`."""
+        call = await self._begin_raw(body)
+        events = completion_events(self.name, call.number, call.said, call.usage)
+        for event in events[: len(events) // 2] if call.cut else events:
+            await asyncio.sleep(call.seconds / len(events))
+            yield event
+        if call.cut:
+            raise self._error("cut")
+
+    async def _begin_raw(self, body: Mapping[str, Any]) -> _Call:
+        self.bodies.append(body)
+        return await self._begin(read_request(body), tools=wants_tools(body))
+
+    async def _begin(self, request: Request, *, tools: bool = False) -> _Call:
+        """Count a call and decide what is said; a failure but "nan" and "cut" happens here."""
         failure = self._next_failure()
         self.calls += 1
+        number = self.calls
         self.history.append(request)
         random = self._random(request)
         first = self._choices
@@ -153,22 +211,19 @@ class ScriptedLLM:
         seconds = self._latency.seconds(random)
         if failure == "hang":
             await asyncio.Event().wait()
-        if failure is not None and failure != "nan":
+        if failure not in (None, "nan", "cut"):
             await asyncio.sleep(seconds)
             raise self._error(failure)
         if request.n > self.max_n:
             raise LLMError(f"HTTP 400: `n` must be at most {self.max_n}", llm=self.name, http_status=400)
-        wanted = request.logprobs and failure != "nan"
-        choices = tuple(self._choice(request, first + i, random if wanted else None) for i in range(request.n))
-        if on_delta is None:
-            await asyncio.sleep(seconds)
-        else:
-            await self._stream(choices, seconds, on_delta)
-        usable = tuple(choice for choice in choices if choice.text.strip())
-        if not usable:
-            raise self._error("empty")
+        wanted = random if request.logprobs and failure != "nan" else None
+        said = []
+        for i in range(request.n):
+            reply = self._reply(request, first + i)
+            said.append(Said(self._choice(reply, wanted), reply.tool_calls if tools else ()))
         read = sum(len(message.content.split()) for message in request.messages)
-        return Completion(usable, Usage(read, sum(choice.completion_tokens or 0 for choice in choices), 0))
+        written = sum(one.choice.completion_tokens or 0 for one in said)
+        return _Call(number, tuple(said), Usage(read, written, 0), seconds, failure == "cut")
 
     def _next_failure(self) -> Failure | None:
         if isinstance(self.failures, str):
@@ -177,12 +232,12 @@ class ScriptedLLM:
 
     def _random(self, request: Request) -> Random:
         """Return a generator set by the seed, the request and how often it was sent, not by the order of calls."""
-        key = hashlib.sha256(repr((self.name, self.seed, request)).encode()).digest()
+        shape = request.sampling.response_format  # not in the repr
+        key = hashlib.sha256(repr((self.name, self.seed, request, *filter(None, [shape]))).encode()).digest()
         self._seen[key] += 1
         return Random(key + self._seen[key].to_bytes(8, "big"))  # noqa: S311 a script, not a secret
 
-    def _choice(self, request: Request, number: int, random: Random | None) -> Choice:
-        reply = self._reply(request, number)
+    def _choice(self, reply: ScriptedReply, random: Random | None) -> Choice:
         count = max(1, len(reply.text.split()))
         logprobs = reply.logprobs
         if logprobs is None and self.logprob is not None and random is not None:
@@ -196,7 +251,7 @@ class ScriptedLLM:
         )
 
     def _reply(self, request: Request, number: int) -> ScriptedReply:
-        reply: str | ScriptedReply
+        reply: Reply
         if callable(self.replies):
             reply = self.replies(request, number)
         elif isinstance(self.replies, Mapping):
@@ -207,19 +262,23 @@ class ScriptedLLM:
             reply = self.replies[number % len(self.replies)]
         return ScriptedReply(reply) if isinstance(reply, str) else reply
 
-    async def _stream(self, choices: Sequence[Choice], seconds: float, on_delta: DeltaSink) -> None:
+    async def _stream(self, choices: Sequence[Choice], call: _Call, on_delta: DeltaSink) -> None:
         pieces = [Delta("", choice.reasoning, index) for index, choice in enumerate(choices) if choice.reasoning]
         for index, choice in enumerate(choices):
-            pieces += [Delta(word, "", index) for word in re.findall(r"\s*\S+\s*$|\s*\S+", choice.text)]
-        for piece in pieces:
-            await asyncio.sleep(seconds / len(pieces))
+            pieces += [Delta(word, "", index) for word in words(choice.text)]
+        for piece in pieces[: len(pieces) // 2] if call.cut else pieces:
+            await asyncio.sleep(call.seconds / len(pieces))
             on_delta(piece)
 
     def _error(self, failure: Failure) -> LLMError:
+        status = _HTTP_STATUS.get(failure)
+        message, kind = _MESSAGES[failure], "server_error" if status == 500 else "invalid_request_error"
+        said = {"error": {"message": message, "type": kind, "param": None, "code": None}}
         return LLMError(
-            _MESSAGES[failure],
+            message,
             llm=self.name,
             kind=_KINDS.get(failure, "error"),
-            http_status=_HTTP_STATUS.get(failure),
-            retryable=failure in ("error", "disconnect"),
+            http_status=status,
+            retryable=failure in ("error", "disconnect", "cut"),
+            body=None if status is None else msgspec.json.encode(said),
         )

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass
+from typing import Final
 
 import aiohttp
 
 from smcs.errors import InputError
 
-__all__ = ("HttpSession", "Timeouts")
+__all__ = ("INSTANCE", "VIA_HEADER", "HttpSession", "Timeouts", "came_via", "via")
+
+INSTANCE: Final = secrets.token_hex(16)
+"""Random name of this process: 32 hexadecimal digits."""
+
+VIA_HEADER: Final = "X-SMCS-Via"
+"""Header of every call to an LLM: the instances that passed a request on, the latest last, separated by commas."""
+
+came_via: ContextVar[str] = ContextVar("smcs_came_via", default="")
+"""The `X-SMCS-Via` of the request that is being answered, checked by whoever sets it: with it, a request that goes
+round through several gateways is known when it comes back."""
+
+
+def via() -> str:
+    """Return the value of `VIA_HEADER` for a call made now."""
+    before = came_via.get()
+    return f"{before}, {INSTANCE}" if before else INSTANCE
 
 
 @dataclass(frozen=True, slots=True)

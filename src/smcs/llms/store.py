@@ -16,10 +16,10 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -67,7 +67,11 @@ def answer_key(llm: str, messages: Sequence[Message], sampling: Sampling | None,
         sampling: Every parameter but the seed counts; `None` is for answers whose sampling is not known.
         series: Number of the repetition of an experiment.
     """
-    unseeded = None if sampling is None else replace(sampling, seed=None)
+    unseeded: dict[str, Any] | None = None
+    if sampling is not None:
+        unseeded = {**{f.name: getattr(sampling, f.name) for f in fields(sampling)}, "seed": None}
+        if sampling.response_format is None:  # keys of stores that were recorded before there was such a parameter
+            del unseeded["response_format"]
     parts = (llm, tuple(messages), unseeded)
     return hashlib.sha256(_encoder.encode((*parts, series) if series else parts)).hexdigest()
 

@@ -23,7 +23,20 @@ class Deadline:
         self._end = self._loop.time() + timeouts.total
         self._phase, self._seconds = "", 0.0
         self.timer = asyncio.timeout_at(self._end)
-        """Context manager around the exchange."""
+        """Context manager around the exchange, or around the part of it that `renew` was called for."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether a limit was passed."""
+        return self.timer.expired() or self._loop.time() >= self._end
+
+    def renew(self) -> asyncio.Timeout:
+        """Return a new timer for the next part of the exchange.
+
+        An async generator must leave its timer before it yields: it would go off in whoever iterates.
+        """
+        self.timer = asyncio.timeout_at(self._end)
+        return self.timer
 
     def first_byte(self) -> None:
         """Begin to wait for the response headers."""
@@ -61,11 +74,26 @@ class BoundedBody:
             LLMError: The cap is passed.
         """
         self._deadline.next_bytes()
-        chunk = await self._content.readany()
-        self._size += len(chunk)
-        if self._size > self._cap:
-            raise LLMError(f"the body is larger than the cap of {self._cap:,} bytes", llm=self._llm)
-        return chunk
+        return self._counted(await self._content.readany())
+
+    async def next_alone(self) -> bytes:
+        """Return the next piece, empty at the end, with a timer of its own: for async generators.
+
+        Raises:
+            LLMError: The cap is passed.
+            TimeoutError: A limit of the deadline is.
+        """
+        if self._deadline.passed:
+            raise TimeoutError
+        waiting = self._content.read_nowait()
+        if waiting:
+            return self._counted(waiting)
+        async with self._deadline.renew():
+            return await self.next()
+
+    def handed_on(self) -> None:
+        """Count from zero again: what came so far is no longer held."""
+        self._size = 0
 
     async def read(self) -> bytes:
         """Return the whole body."""
@@ -80,6 +108,12 @@ class BoundedBody:
         while len(head) < size and (chunk := await self.next()):
             head += chunk
         return head
+
+    def _counted(self, chunk: bytes) -> bytes:
+        self._size += len(chunk)
+        if self._size > self._cap:
+            raise LLMError(f"the body is larger than the cap of {self._cap:,} bytes", llm=self._llm)
+        return chunk
 
     async def skip_end(self) -> None:
         """Take the end of a body that has said all, so that its connection can be used again."""

@@ -20,7 +20,16 @@ from smcs.llms.reasoning import split_reasoning
 from smcs.llms.untrusted import one_line
 from smcs.types import Choice, Completion, FinishReason, Request, Usage
 
-__all__ = ("MaxTokensField", "decode_completion", "encode_request", "finish_reason", "make_choice", "make_completion")
+__all__ = (
+    "MaxTokensField",
+    "decode_completion",
+    "encode_request",
+    "finish_reason",
+    "make_choice",
+    "make_completion",
+    "read_usage",
+    "without_nan",
+)
 
 MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
 """How the endpoint calls its token limit; newer OpenAI models accept only `max_completion_tokens`."""
@@ -147,6 +156,7 @@ def encode_request(
         "frequency_penalty": sampling.frequency_penalty,
         "seed": sampling.seed,
         "stop": sampling.stop or None,
+        "response_format": sampling.response_format,
         "n": request.n if request.n > 1 else None,
     }
     if request.logprobs:
@@ -238,7 +248,7 @@ def make_completion(llm: str, choices: Sequence[Choice], usage: msgspec.Raw) -> 
     Raises:
         LLMError: No choice holds a text (`kind="empty"`).
     """
-    reported = _lenient(_usage_decoder, usage) or _WireUsage()
+    reported = read_usage(usage)
     written = reported.completion_tokens
     counts = [choice.completion_tokens for choice in choices if choice.completion_tokens is not None]
     if len(choices) == 1 and written is not None:
@@ -246,13 +256,19 @@ def make_completion(llm: str, choices: Sequence[Choice], usage: msgspec.Raw) -> 
         choices = [replace(choices[0], completion_tokens=written)]
     elif len(counts) == len(choices):
         written = max(sum(counts), written or 0)
-    details = reported.prompt_tokens_details or _PromptDetails()
     usable = tuple(choice for choice in choices if choice.text.strip())
     if not usable:
         spent = "only reasoning" if any(choice.reasoning for choice in choices) else "no text"
         cut = " (cut by the token limit)" if any(choice.finish_reason == "length" for choice in choices) else ""
         raise LLMError(f"the answer holds {spent}{cut}", llm=llm, kind="empty")
-    return Completion(usable, Usage(reported.prompt_tokens, written, details.cached_tokens))
+    return Completion(usable, replace(reported, completion_tokens=written))
+
+
+def read_usage(raw: msgspec.Raw) -> Usage:
+    """Return the tokens in a `usage` object; what cannot be trusted is unknown."""
+    reported = _lenient(_usage_decoder, raw) or _WireUsage()
+    details = reported.prompt_tokens_details or _PromptDetails()
+    return Usage(reported.prompt_tokens, reported.completion_tokens, details.cached_tokens)
 
 
 def _decode_response(body: bytes) -> _TypedResponse | _RawResponse:
