@@ -10,6 +10,7 @@ import pytest
 
 from smcs.errors import InputError
 from smcs.run import (
+    AnswerBegins,
     AttemptFinished,
     AttemptStarted,
     Candidate,
@@ -20,6 +21,7 @@ from smcs.run import (
     Event,
     PriorFound,
     Query,
+    Replaced,
     Run,
     RunFinished,
     RunStarted,
@@ -125,6 +127,19 @@ def test_everything_that_was_emitted_is_in_the_record() -> None:
     assert events[-1] == RunFinished(run)
 
 
+def test_who_was_replaced_stands_in_the_notes_and_the_stand_in_in_the_place() -> None:
+    trace = trace_of(ok("a"))
+    trace.emit(PriorFound((SUPPORT,), 40, (*PRIORS, EstimatedPrior("c", 0.5, 0.25)), ("a", "b"), 0.1))
+    trace.emit(SubsetsDrawn((("a", "b"), ("b",)), 0.2))
+    trace.emit(Replaced("b", "d", 0.3))
+    trace.emit(Replaced("d", "c", 0.4))
+    run = finish(trace)
+    assert (run.referencers, run.subsets) == (("a", "c"), (("a", "c"), ("c",)))
+    assert run.notes == {"replaced": [["b", "d"], ["d", "c"]]}
+    assert [(prior.llm, prior.drop_weight) for prior in run.priors] == [("a", 0.6), ("b", None), ("c", 0.4)]
+    assert Run.from_json(run.to_json()) == run
+
+
 def test_causes_name_who_failed_at_what() -> None:
     trace = trace_of(ok("a"), skipped("b"), Attempt("m", "aggregation", "empty"))
     assert trace.causes() == ("reference by b: skipped (max_calls=1 is used up)", "aggregation by m: empty")
@@ -173,8 +188,10 @@ def test_every_event_becomes_json_under_its_own_name() -> None:
         PriorFound((SUPPORT,), 40, PRIORS, ("a", "b"), 0.1),
         SubsetsDrawn((("a", "b"),), 0.1),
         AttemptStarted("a", "reference", (), 0.1),
+        AnswerBegins("a", "reference", 0.2),
         TextArrived("a", "reference", "fo", "", 0.2),
         AttemptFinished(ok("a"), 0.3),
+        Replaced("b", "c", 0.3),
         CandidateArrived(CANDIDATE, 0.4),
         CandidatesScored((CANDIDATE,), 0, 0.5),
         Degraded("why", 0.6),
@@ -183,5 +200,5 @@ def test_every_event_becomes_json_under_its_own_name() -> None:
     as_dicts = [json.loads(json.dumps(event_to_dict(event))) for event in events]
     assert [one["event"] for one in as_dicts] == [type(event).__name__ for event in events]
     assert as_dicts[0]["query"]["messages"] == [{"role": "user", "content": "2 + 2?"}]
-    assert as_dicts[5]["attempt"]["choices"][0]["text"] == "four"
+    assert as_dicts[6]["attempt"]["choices"][0]["text"] == "four"
     assert as_dicts[-1]["run"]["id"] == run.id

@@ -115,6 +115,7 @@ def test_counts_must_be_at_least_one(field: str) -> None:
 def test_settings_are_json_ready_whatever_they_hold() -> None:
     values = Settings(without=("rps", "similarity"), llm="a", samples=3, layers=2).to_dict()
     assert json.loads(json.dumps(values)) == values
-    assert set(values) == set(Settings.__dataclass_fields__)
+    assert set(values) == set(Settings.__dataclass_fields__) - {"replace_failed"}
+    assert set(Settings(replace_failed=True).to_dict()) == set(Settings.__dataclass_fields__)
     assert (values["without"], values["llm"], values["prior"]) == (["rps", "similarity"], "a", "rps")
     assert values["sampling"]["stop"] == []

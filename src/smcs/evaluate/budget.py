@@ -7,12 +7,10 @@ import math
 
 from smcs.errors import InputError
 from smcs.llms.pool import Member
+from smcs.strategies.tokens import ASSUMED_LIMIT
 from smcs.types import Request
 
 __all__ = ("ASSUMED_LIMIT", "Budget", "call_bound")
-
-ASSUMED_LIMIT = 8192
-"""Most tokens of an answer where neither the sampling nor the context window of the LLM sets a limit."""
 
 _TEMPLATE_TOKENS = 32
 """What a chat template adds to each message, generously."""

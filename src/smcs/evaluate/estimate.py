@@ -9,19 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcs.bank import QuestionBank
-from smcs.evaluate.budget import ASSUMED_LIMIT
 from smcs.llms.pool import Member
+from smcs.strategies.tokens import ASSUMED_COMPLETION, ASSUMED_LIMIT, CHARACTERS_PER_TOKEN, prompt_tokens
 from smcs.types import Message, Price, Question, Sampling, Usage
 
 __all__ = ("ASSUMED_COMPLETION", "CHARACTERS_PER_TOKEN", "BuildEstimate", "LLMEstimate", "estimate_calls")
-
-CHARACTERS_PER_TOKEN = 3.6
-"""Characters of a prompt per token: English prose has about 4.5, formulas and programs about 3."""
-
-ASSUMED_COMPLETION = 500
-"""Tokens of an answer where the bank holds none to go by; a few sentences of reasoning and the result."""
-
-_TEMPLATE_TOKENS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +84,7 @@ def estimate_calls(
         sampling: Sampling of a question; the member's own is laid over it.
         samples: Answers per question.
     """
-    read = np.array([_prompt_tokens(messages(question)) for question in questions], dtype=np.float64)
+    read = np.array([prompt_tokens(messages(question)) for question in questions], dtype=np.float64)
     limits = np.array([sampling(question).max_tokens or 0 for question in questions], dtype=np.float64)
     used = () if bank is None else bank.usage()
     lengths = {(row.llm, row.task): row.completion_tokens / row.answers for row in used if row.answers}
@@ -138,10 +130,6 @@ def _estimate(member: Member, calls: _Calls, samples: int) -> LLMEstimate:
         most_usd=None if price is None else price.cost(Usage(tokens[0], tokens[2])),
         from_bank=float(measured.mean()) if measured.size else 1.0,
     )
-
-
-def _prompt_tokens(messages: Sequence[Message]) -> float:
-    return sum(len(message.content) / CHARACTERS_PER_TOKEN + _TEMPLATE_TOKENS for message in messages)
 
 
 def _total(amounts: Sequence[float | None]) -> float | None:

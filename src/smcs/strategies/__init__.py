@@ -5,6 +5,7 @@ caps, events and the record come with it.
 """
 
 from smcs.strategies.calls import Resources, Strategy
+from smcs.strategies.estimate import CallEstimate, LLMCalls, estimate
 from smcs.strategies.guard import Guard
 from smcs.strategies.prompts import Prompts
 from smcs.strategies.registry import STRATEGIES, Need, StrategySpec, check_strategy, find_strategy, strategy
@@ -13,7 +14,9 @@ from smcs.strategies.settings import PROFILES, ProfileName, Settings, profile
 __all__ = (
     "PROFILES",
     "STRATEGIES",
+    "CallEstimate",
     "Guard",
+    "LLMCalls",
     "Need",
     "ProfileName",
     "Prompts",
@@ -22,6 +25,7 @@ __all__ = (
     "Strategy",
     "StrategySpec",
     "check_strategy",
+    "estimate",
     "find_strategy",
     "profile",
     "strategy",

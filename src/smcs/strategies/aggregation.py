@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from smcs.llms import Member
 from smcs.run import Candidate, CandidateArrived, Query, Trace
@@ -59,20 +60,26 @@ class Aggregation:
         self.news = asyncio.Event()
         """Set whenever a candidate arrives; cleared by whoever watches."""
 
-    async def merge(self, members: Sequence[str], texts: Sequence[str], draws: Sequence[int]) -> None:
+    async def merge(
+        self, members: Sequence[str], texts: Sequence[str], draws: Sequence[int], *, answers: bool = False
+    ) -> None:
         """Have one subset of references merged, once per draw.
 
         Args:
             members: Names of the referencers in the subset, best prior first.
             texts: Their references, in the same order.
             draws: The draws that gave this subset; each becomes a candidate unless every aggregator fails.
+            answers: Whether the one candidate is the run's answer, whatever it says; see `AnswerBegins`.
+
+        Raises:
+            NoUsableAnswerError: The answer broke off when its beginning was handed out already.
         """
         left = list(draws)
         for name in self._chain():
             asked = len(left) + 1
             while left and len(left) < asked:
                 asked = len(left)
-                left = await self._merge_by(self._resources.member(name), tuple(members), texts, left)
+                left = await self._merge_by(self._resources.member(name), tuple(members), texts, left, answers=answers)
 
     def prompt(self, merger: Member, texts: Sequence[str]) -> tuple[Message, ...]:
         """Return what an LLM that merges references is shown; a run whose references did not fit says so."""
@@ -81,12 +88,21 @@ class Aggregation:
             self._trace.degrade(f"references shortened to fit the context window of {merger.name}")
         return self._resources.prompts.for_aggregation(self._query.messages, fitted)
 
-    async def answer_alone(self) -> None:
-        """Have an aggregator answer the question without references; one candidate, or none if all fail."""
+    async def answer_alone(self, *, answers: bool = False) -> None:
+        """Have an aggregator answer the question without references; one candidate, or none if all fail.
+
+        Args:
+            answers: See `merge`.
+
+        Raises:
+            NoUsableAnswerError: See `merge`.
+        """
         for name in self._chain():
             aggregator = self._resources.member(name)
             conversation = self._resources.prompts.for_reference(self._query.messages)
-            done = await self._caller.call(aggregator, conversation, stage="aggregation", seed_offset=_SEED_OFFSET)
+            done = await self._caller.call(
+                aggregator, conversation, stage="aggregation", seed_offset=_SEED_OFFSET, answers=answers
+            )
             if not self._accept(done, (), [0]):
                 return
 
@@ -98,7 +114,13 @@ class Aggregation:
         ]
 
     async def _merge_by(
-        self, aggregator: Member, members: tuple[str, ...], texts: Sequence[str], draws: list[int]
+        self,
+        aggregator: Member,
+        members: tuple[str, ...],
+        texts: Sequence[str],
+        draws: list[int],
+        *,
+        answers: bool,
     ) -> list[int]:
         """Have one aggregator answer draws; return those it did not answer."""
         conversation = self.prompt(aggregator, texts)
@@ -112,19 +134,20 @@ class Aggregation:
                 logprobs=aggregator.capabilities.logprobs is not False,
                 seed_offset=_SEED_OFFSET + part[0],
                 members=members,
+                answers=answers,
             )
             return self._accept(done, members, part)
 
         at_once = aggregator.capabilities.max_n or 1
         parts = [draws[i : i + at_once] for i in range(0, len(draws), at_once)]
         turn = self._turns.get(aggregator.name)
-        if turn is None:
+        if turn is None and not answers:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(ask(part)) for part in parts]
             return [draw for task in tasks for draw in task.result()]
         left: list[int] = []
         for part in parts:
-            async with turn:
+            async with turn or nullcontext():
                 left += await ask(part)
         return left
 

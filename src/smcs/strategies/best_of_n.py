@@ -8,7 +8,7 @@ from smcs.strategies.opening import fit_samples, open_run
 from smcs.strategies.sampling import take_samples
 from smcs.strategies.scoring import Posterior, choice_perplexity
 from smcs.strategies.settings import Settings
-from smcs.strategies.specialist import specialist
+from smcs.strategies.specialist import specialists
 
 __all__ = ("best_of_n",)
 
@@ -21,7 +21,7 @@ async def best_of_n(query: Query, resources: Resources, settings: Settings, trac
     Args:
         query: What is asked.
         resources: The pool, the bank and the embedder.
-        settings: `samples`, `llm`, lambda of Eq. 7, sampling and caps.
+        settings: `samples`, `llm`, `replace_failed`, lambda of Eq. 7, sampling and caps.
         trace: Told of every step.
 
     Raises:
@@ -29,9 +29,9 @@ async def best_of_n(query: Query, resources: Resources, settings: Settings, trac
         NoUsableAnswerError: No sample came; it lists every cause.
     """
     settings = open_run("best_of_n", query, resources, trace, wanted=settings, fitted=fit_samples(settings))
-    llm = await specialist(query, resources, settings, trace)
+    best_first = await specialists(query, resources, settings, trace)
     caller = Caller(trace, settings)
-    choices = await take_samples(llm, settings.samples, query, resources, caller, trace, logprobs=True)
+    llm, choices = await take_samples(best_first, settings.samples, query, resources, caller, trace, logprobs=True)
     samples = [
         Candidate(number, llm.name, (), choice.text, perplexity=choice_perplexity(choice))
         for number, choice in enumerate(choices)

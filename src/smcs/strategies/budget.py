@@ -14,9 +14,9 @@ from smcs.errors import BudgetExceededError
 from smcs.llms import Member
 from smcs.types import Attempt, Request, Usage
 
-__all__ = ("Budget", "worst_case_usd")
+__all__ = ("BYTES_PER_TOKEN", "Budget", "worst_case_usd")
 
-_BYTES_PER_TOKEN = 2
+BYTES_PER_TOKEN = 2
 """A pessimistic reading of how much text a prompt token holds; tokenizers of English average about 4."""
 
 
@@ -25,7 +25,7 @@ def worst_case_usd(member: Member, request: Request) -> float | None:
     max_tokens = member.sampling.over(request.sampling).max_tokens
     if member.price is None:
         return None
-    prompt = sum(len(message.content.encode()) for message in request.messages) / _BYTES_PER_TOKEN
+    prompt = sum(len(message.content.encode()) for message in request.messages) / BYTES_PER_TOKEN
     return member.price.cost(Usage(math.ceil(prompt), None if max_tokens is None else max_tokens * request.n))
 
 
@@ -59,8 +59,15 @@ class Budget:
         """The time on the run's clock at which it must be over; `None` when there is no such time."""
         return self._max_seconds
 
-    def reserve(self, member: Member, request: Request) -> float:
+    def reserve(self, member: Member, request: Request, *, keep_calls: int = 0, share: float = 1.0) -> float:
         """Set aside one call and its worst-case cost.
+
+        Args:
+            member: Who would be called.
+            request: With what.
+            keep_calls: Calls that must be left after this one.
+            share: Part of the seconds and of the money, in (0, 1], that may be used up by then; the rest is kept for
+                what comes later.
 
         Returns:
             The USD set aside, to be handed to `settle`.
@@ -68,9 +75,9 @@ class Budget:
         Raises:
             BudgetExceededError: The call would pass a cap; nothing was set aside.
         """
-        if self._max_calls is not None and self._calls >= self._max_calls:
+        if self._max_calls is not None and self._calls + keep_calls >= self._max_calls:
             raise BudgetExceededError(f"max_calls={self._max_calls} is used up")
-        if self._max_seconds is not None and self._clock() >= self._max_seconds:
+        if self._max_seconds is not None and self._clock() >= share * self._max_seconds:
             raise BudgetExceededError(f"max_seconds={self._max_seconds:g} has passed")
         held = 0.0
         if self._max_usd is not None:
@@ -80,7 +87,7 @@ class Budget:
                     f"max_usd is set but what a call of {member.name} costs has no known bound; "
                     "give it a price and max_tokens"
                 )
-            if self._committed_usd + cost > self._max_usd:
+            if self._committed_usd + cost > share * self._max_usd:
                 raise BudgetExceededError(
                     f"max_usd={self._max_usd:g}: {self._committed_usd:.6f} are spent or reserved "
                     f"and this call may cost {cost:.6f}"

@@ -29,7 +29,6 @@ class Exploration:
     """Turns references into candidates.
 
     Args:
-        names: Names of the referencers, best prior first.
         distribution: Eq. 6, shape (K,), from which a subset that lost its members is drawn anew.
         seed: Seed of those new draws.
         settings: n, subset size and quorum.
@@ -39,7 +38,6 @@ class Exploration:
 
     def __init__(
         self,
-        names: Sequence[str],
         distribution: NDArray[np.float64],
         *,
         seed: int,
@@ -48,7 +46,6 @@ class Exploration:
         trace: Trace,
     ) -> None:
         self._caller = caller
-        self._names = names
         self._distribution = distribution
         self._seed = seed
         self._settings = settings
@@ -90,7 +87,7 @@ class Exploration:
         if len(arrived) >= fewest:
             await self._aggregate(arrived, draws, references, aggregation)
             return
-        survivors = await references.among(range(len(self._names)))
+        survivors = await references.among(range(len(self._distribution)))
         if len(survivors) < fewest:
             return
         weights = self._distribution[list(survivors)]
@@ -106,7 +103,7 @@ class Exploration:
     async def _aggregate(
         self, positions: tuple[int, ...], draws: list[int], references: References, aggregation: Aggregation
     ) -> None:
-        members = [self._names[position] for position in positions]
+        members = [references.names[position] for position in positions]
         await aggregation.merge(members, [references.texts[position] for position in positions], draws)
 
     async def _until_enough(

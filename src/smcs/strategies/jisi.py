@@ -27,11 +27,12 @@ from smcs.strategies.calls import Caller, Resources
 from smcs.strategies.merging import merge_once
 from smcs.strategies.opening import fit_referencers, open_run
 from smcs.strategies.per_bank import PerBank
+from smcs.strategies.plans import Merge, Plan
 from smcs.strategies.ranking import rank_pool
 from smcs.strategies.references import References
 from smcs.strategies.settings import Settings
 
-__all__ = ("jisi", "jisi_calls")
+__all__ = ("jisi", "jisi_calls", "plan_jisi")
 
 _NEEDLES = 3
 """LLMs that answer before the second look."""
@@ -49,6 +50,18 @@ def jisi_calls(settings: Settings, pool_size: int) -> int:
     """Return the most calls of a run: needles, experts that were no needles, and one aggregation."""
     needles = fit_referencers(replace(settings, k=_NEEDLES), pool_size, merges=1).k
     return needles + min(_EXPERTS, pool_size - needles) + 1
+
+
+async def plan_jisi(query: Query, resources: Resources, settings: Settings) -> Plan:
+    """Plan a run: needles that turn out to be the experts, and one aggregation; others of the pool may be asked too."""
+    size = len(resources.pool)
+    fitted = fit_referencers(replace(settings, k=_NEEDLES), size, merges=1)
+    ranking = await rank_pool(query, resources, fitted, Trace())
+    needles, others = ranking.members[: fitted.k], ranking.members[fitted.k :]
+    shown = Merge(tuple(range(min(_EXPERTS, len(needles)))))
+    return Plan(
+        needles, merges=(shown,), aggregators=ranking.members, more=others, most_more=min(_EXPERTS, len(others))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +96,17 @@ async def jisi(query: Query, resources: Resources, settings: Settings, trace: Tr
     # First look: the needles are the LLMs that are best on questions like this one.
     ranking = await rank_pool(query, resources, settings, trace)
     found = await _search(ranking.vector, resources, settings)
-    answers = await _ask(ranking.members[: settings.k], caller, query, resources, settings, trace)
+    needles, others = ranking.members[: settings.k], ranking.members[settings.k :]
+    answers = await _ask(needles, others, caller, query, resources, settings, trace)
 
     # Second look: among those questions, the ones the needles answered as they answered this one.
     looked = await _look_again(found, answers, resources, trace, [member.name for member in ranking.members])
-    experts = list(looked.scores)[:_EXPERTS]
-    new = [resources.pool[name] for name in experts if name not in answers]
+    failed = {attempt.llm for attempt in trace.attempts if attempt.status != "ok"} if settings.replace_failed else set()
+    ranked = [name for name in looked.scores if name not in failed]
+    new = [resources.pool[name] for name in ranked[:_EXPERTS] if name not in answers]
     if new:
-        answers |= await _ask(new, caller, query, resources, settings, trace)
+        reserves = [resources.pool[name] for name in ranked[_EXPERTS:] if name not in answers]
+        answers |= await _ask(new, reserves, caller, query, resources, settings, trace)
     order = [name for name in looked.scores if name in answers]
     if not order:
         raise NoUsableAnswerError("No LLM returned an answer:", trace.causes())
@@ -112,11 +128,19 @@ async def jisi(query: Query, resources: Resources, settings: Settings, trace: Tr
 
 
 async def _ask(
-    members: Sequence[Member], caller: Caller, query: Query, resources: Resources, settings: Settings, trace: Trace
+    members: Sequence[Member],
+    reserves: Sequence[Member],
+    caller: Caller,
+    query: Query,
+    resources: Resources,
+    settings: Settings,
+    trace: Trace,
 ) -> dict[str, str]:
-    references = References(members, caller, trace, straggler_cut=settings.straggler_cut, prompts=resources.prompts)
+    references = References(
+        members, caller, trace, settings, prompts=resources.prompts, reserves=reserves, keep_calls=1
+    )
     await references.gather(query.messages)
-    return {members[position].name: text for position, text in sorted(references.texts.items())}
+    return {references.names[position]: text for position, text in sorted(references.texts.items())}
 
 
 async def _search(vector: NDArray[np.floating] | None, resources: Resources, settings: Settings) -> Retrieved | None:

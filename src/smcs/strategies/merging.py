@@ -17,7 +17,8 @@ async def merge_once(
     """Have references merged and close the run.
 
     What is missing degrades the run: without a reference the aggregator answers alone, one reference out of several
-    that were wanted is the answer, and so is the first one where every aggregator fails.
+    that were wanted is the answer, and so is the first one where every aggregator fails. Whoever watches the text gets
+    the merged answer while it is written (`AnswerBegins`).
 
     Args:
         names: LLMs that wrote the references, in the order in which the aggregator sees them.
@@ -27,14 +28,15 @@ async def merge_once(
         wanted: How many references there would be if none had been lost.
 
     Raises:
-        NoUsableAnswerError: Nothing that could be an answer came back; it lists every cause.
+        NoUsableAnswerError: Nothing that could be an answer came back, or an answer broke off when its beginning was
+            handed out already; it lists every cause.
     """
     begun = trace.clock()
     if not texts:
         trace.degrade("no reference arrived: the aggregator answers alone")
-        await aggregation.answer_alone()
+        await aggregation.answer_alone(answers=True)
     elif len(texts) >= min(2, wanted):
-        await aggregation.merge(names, texts, [0])
+        await aggregation.merge(names, texts, [0], answers=True)
     trace.stage("aggregation", trace.clock() - begun)
     if aggregation.candidates:
         best = aggregation.candidates[0]

@@ -50,7 +50,7 @@ async def moa(query: Query, resources: Resources, settings: Settings, trace: Tra
             llms,
             caller,
             trace,
-            straggler_cut=settings.straggler_cut,
+            settings,
             prompts=resources.prompts,
             deadline_share=SHARE_OF_DEADLINE * (layer + 1) / settings.layers,
         )

@@ -53,12 +53,12 @@ def open_run(
     fitted: Settings | None = None,
     subset_seed: int | None = None,
 ) -> Settings:
-    """Open the record of a run and say by how much it was shrunk.
+    """Open the record of a run; say by how much it was shrunk, and which LLMs are out.
 
     Args:
         name: The strategy's.
         query: What is asked.
-        resources: Whose aggregators are recorded.
+        resources: Whose aggregators are recorded, in reach (`Resources.in_reach`).
         trace: Where the run is opened.
         wanted: The parameters asked for, K not above the pool's size.
         fitted: The parameters in force, if they may be others.
@@ -73,7 +73,20 @@ def open_run(
     shrunk = [f"{field}={getattr(fitted, field)}" for field in _MAY_SHRINK if _less(fitted, wanted, field, resources)]
     if shrunk:
         trace.degrade(f"max_calls={wanted.max_calls}: shrunk to {', '.join(shrunk)}")
+    _tell_out(resources, trace)
     return fitted
+
+
+def _tell_out(resources: Resources, trace: Trace) -> None:
+    asked = {*resources.pool, *resources.aggregators}
+    known = {*asked, *resources.absent, *resources.mergers}
+    out = {name: f"{name} ({why})" for name, why in resources.out.items() if name in known}
+    left = [said for name, said in out.items() if name not in asked]
+    needed = [said for name, said in out.items() if name in asked]
+    if left:
+        trace.degrade(f"out, so not asked: {', '.join(left)}")
+    if needed:
+        trace.degrade(f"out, but there is nobody else to ask: {', '.join(needed)}")
 
 
 def _less(fitted: Settings, wanted: Settings, field: str, resources: Resources) -> bool:

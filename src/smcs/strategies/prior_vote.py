@@ -30,8 +30,12 @@ async def prior_vote(query: Query, resources: Resources, settings: Settings, tra
     fitted = fit_referencers(settings, len(resources.pool))
     settings = open_run("prior_vote", query, resources, trace, wanted=settings, fitted=fitted)
     ranking = await rank_pool(query, resources, settings, trace)
-    voters = ranking.members[: settings.k]
-    weights = ranking.weights[: settings.k].tolist()
-    trace.note("vote_weights", {voter.name: weight for voter, weight in zip(voters, weights, strict=True)})
-    given = await ballots(voters, query, resources, settings, trace)
-    return await elect(given, query, trace, weights=[weights[candidate.draw] for candidate in given])
+    voters, reserves = ranking.members[: settings.k], ranking.members[settings.k :]
+    weights = {member.name: weight for member, weight in zip(ranking.members, ranking.weights.tolist(), strict=True)}
+    names = [voter.name for voter in voters]
+    trace.note("vote_weights", {name: weights[name] for name in names})
+    given = await ballots(voters, query, resources, settings, trace, reserves=reserves)
+    stand_ins = [candidate.llm for candidate in given if candidate.llm not in names]
+    if stand_ins:
+        trace.note("vote_weights", {name: weights[name] for name in (*names, *stand_ins)})
+    return await elect(given, query, trace, weights=[weights[candidate.llm] for candidate in given])

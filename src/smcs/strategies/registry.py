@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Final, Literal
 
 from smcs.errors import ConfigError, suggest
+from smcs.run import Query, Run, Trace
 from smcs.strategies.best_of_n import best_of_n
 from smcs.strategies.calls import Resources, Strategy
-from smcs.strategies.jisi import jisi, jisi_calls
+from smcs.strategies.jisi import jisi, jisi_calls, plan_jisi
 from smcs.strategies.majority_vote import majority_vote
 from smcs.strategies.moa import moa
 from smcs.strategies.opening import ask_everyone, fit_layers, fit_referencers, fit_samples
+from smcs.strategies.plans import (
+    Planner,
+    plan_everyone,
+    plan_layers,
+    plan_prior_vote,
+    plan_rps,
+    plan_samples,
+    plan_single,
+    plan_subsets,
+    plan_task_router,
+)
 from smcs.strategies.prior_vote import prior_vote
 from smcs.strategies.rps import rps
 from smcs.strategies.self_consistency import self_consistency
@@ -21,8 +34,8 @@ from smcs.strategies.settings import Settings
 from smcs.strategies.simple_router import simple_router
 from smcs.strategies.single import single
 from smcs.strategies.smcs import smcs
-from smcs.strategies.smcs_guarded import guarded_calls, smcs_guarded
-from smcs.strategies.symbolic_moe import symbolic_moe
+from smcs.strategies.smcs_guarded import guarded_calls, plan_guarded, smcs_guarded
+from smcs.strategies.symbolic_moe import plan_skills, symbolic_moe
 
 __all__ = ("STRATEGIES", "Need", "StrategySpec", "check_strategy", "find_strategy", "strategy")
 
@@ -36,7 +49,8 @@ class StrategySpec:
     """A strategy as it is listed, checked and run."""
 
     name: str
-    run: Strategy
+    method: Strategy
+    """The function that answers; use `run`, which leaves LLMs alone that are out."""
     title: str
     """E.g. "Mixture-of-Agents"."""
     summary: str
@@ -46,6 +60,17 @@ class StrategySpec:
     needs: frozenset[Need] = frozenset()
     one_llm: bool = False
     """Whether one LLM writes the references: `Settings.llm`, which stands in for a bank, or the best of the bank."""
+    _: KW_ONLY
+    plan: Planner
+    """Who would be asked, for `estimate`."""
+
+    async def run(self, query: Query, resources: Resources, settings: Settings, trace: Trace) -> Run:
+        """Answer a question without the LLMs that are out (`Resources.out`); see `Strategy`."""
+        return await self.method(query, self.reachable(resources, settings), settings, trace)
+
+    def reachable(self, resources: Resources, settings: Settings) -> Resources:
+        """Return the resources a run works with: those that are not out, and the LLM that is named."""
+        return resources.in_reach(named=settings.llm if self.one_llm else None)
 
 
 def _smcs_calls(settings: Settings, pool_size: int) -> int:
@@ -83,6 +108,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         lambda settings, pool_size: 1,
         frozenset({"bank"}),
         one_llm=True,
+        plan=plan_single,
     ),
     StrategySpec(
         "simple_router",
@@ -91,6 +117,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "The LLM that is best on the question's benchmark in the bank answers.",
         lambda settings, pool_size: 1,
         frozenset({"bank"}),
+        plan=plan_task_router,
     ),
     StrategySpec(
         "rps",
@@ -99,6 +126,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "The LLM with the best prior for this question answers.",
         lambda settings, pool_size: 1,
         frozenset({"bank"}),
+        plan=plan_rps,
     ),
     StrategySpec(
         "majority_vote",
@@ -106,6 +134,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "Majority Voting",
         "Every LLM answers, and the most frequent answer wins.",
         lambda settings, pool_size: _expert_calls(ask_everyone(settings, pool_size), pool_size, merges=0),
+        plan=plan_everyone,
     ),
     StrategySpec(
         "prior_vote",
@@ -114,6 +143,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "The K LLMs of the best prior answer, and each vote counts by its LLM's prior.",
         lambda settings, pool_size: _expert_calls(settings, pool_size, merges=0),
         frozenset({"bank"}),
+        plan=plan_prior_vote,
     ),
     StrategySpec(
         "self_consistency",
@@ -123,6 +153,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         lambda settings, pool_size: _sample_calls(settings, merges=0),
         frozenset({"bank"}),
         one_llm=True,
+        plan=plan_samples,
     ),
     StrategySpec(
         "best_of_n",
@@ -132,6 +163,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         lambda settings, pool_size: _sample_calls(settings, merges=0),
         frozenset({"bank", "logprobs"}),
         one_llm=True,
+        plan=plan_samples,
     ),
     StrategySpec(
         "moa",
@@ -140,6 +172,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "Every LLM answers, in one layer or several, and an aggregator merges all answers.",
         _moa_calls,
         frozenset({"aggregator"}),
+        plan=plan_layers,
     ),
     StrategySpec(
         "self_moa",
@@ -149,6 +182,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         lambda settings, pool_size: _sample_calls(settings, merges=1),
         frozenset({"bank", "aggregator"}),
         one_llm=True,
+        plan=partial(plan_samples, merges=1),
     ),
     StrategySpec(
         "symbolic_moe",
@@ -157,6 +191,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "The K LLMs whose profile suits the question's skills answer, and an aggregator merges their answers.",
         lambda settings, pool_size: _expert_calls(settings, pool_size, merges=1),
         frozenset({"bank", "aggregator"}),
+        plan=plan_skills,
     ),
     StrategySpec(
         "jisi",
@@ -165,6 +200,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "Three LLMs answer, their answers refine who is trusted, and the best are merged unless one dominates.",
         lambda settings, pool_size: _capped(settings, jisi_calls(settings, pool_size)),
         frozenset({"bank"}),
+        plan=plan_jisi,
     ),
     StrategySpec(
         "smcs",
@@ -173,6 +209,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "The K best LLMs for the question answer, random subsets are merged, the best merged answer wins.",
         _smcs_calls,
         frozenset({"aggregator"}),
+        plan=plan_subsets,
     ),
     StrategySpec(
         "smcs_guarded",
@@ -181,6 +218,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         "References are candidates too, answers are votes of learned worth, and merging happens where it can matter.",
         lambda settings, pool_size: _capped(settings, guarded_calls(settings, pool_size)),
         frozenset({"aggregator"}),
+        plan=plan_guarded,
     ),
 )
 """Every strategy; adding one is one file and one entry here."""

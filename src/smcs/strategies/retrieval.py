@@ -42,6 +42,8 @@ class Selection:
     """What is expected of all R LLMs, best first."""
     vector: NDArray[np.floating] | None
     """Embedding of the query, shape (d,); `None` where none was made."""
+    reserves: tuple[Member, ...] = ()
+    """The LLMs that were not recruited, in the order in which they would be."""
 
 
 async def select_referencers(
@@ -60,12 +62,13 @@ async def select_referencers(
     evidence = None if "rps" in settings.without else await _evidence(query, resources, settings, trace)
     prior = _align(evidence, names)
     if "rps" in settings.without:
-        order = np.random.default_rng(seed).permutation(len(names))[: settings.k]
+        ranked = np.random.default_rng(seed).permutation(len(names))
     elif prior_is_used(settings.k, len(names), settings.compat):
-        order = recruit(prior, settings.k)
+        ranked = recruit(prior, len(names))
     else:
-        order = np.arange(len(names))
+        ranked = np.arange(len(names))
         prior = np.zeros(len(names))
+    order = ranked[: settings.k]
     chosen = prior[order]
     unknown = np.isnan(chosen)
     if unknown.any():
@@ -86,8 +89,9 @@ async def select_referencers(
         )
     )
     trace.stage("retrieval", trace.clock() - begun)
-    referencers = tuple(resources.pool[names[i]] for i in order)
-    return Selection(referencers, distribution, estimates, None if evidence is None else evidence.vector)
+    members = tuple(resources.pool[names[i]] for i in ranked)
+    vector = None if evidence is None else evidence.vector
+    return Selection(members[: settings.k], distribution, estimates, vector, members[settings.k :])
 
 
 async def embed_query(query: Query, resources: Resources) -> NDArray[np.floating]:
@@ -162,7 +166,7 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
     if settings.prior == "rps":
         return evidence
     grades = await expected_grades(
-        settings.prior, query, vector, bank=bank, embedder=embedder.name, pool=resources.pool
+        settings.prior, query, vector, bank=bank, embedder=embedder.name, pool=(*resources.pool, *resources.absent)
     )
     return replace(evidence, llms=grades.llms, prior=grades.values, weight=1.0, predicted=frozenset())
 

@@ -24,8 +24,8 @@ async def rps(query: Query, resources: Resources, settings: Settings, trace: Tra
         trace: Told of every step.
 
     Raises:
-        NoUsableAnswerError: No LLM answered.
+        NoUsableAnswerError: No LLM answered, or one broke off when its text was being handed out already.
     """
     settings = open_run("rps", query, resources, trace, wanted=replace(settings, k=1))
     ranking = await rank_pool(query, resources, settings, trace)
-    return await answer_in_turn(ranking.members, query, resources, Caller(trace, settings), trace)
+    return await answer_in_turn(ranking.members, query, resources, settings, Caller(trace, settings), trace)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from smcs.errors import NoUsableAnswerError
 from smcs.llms import Member
-from smcs.run import Query, Trace
+from smcs.run import Query, Replaced, Trace
 from smcs.strategies.calls import Caller, Resources
 from smcs.types import Attempt, Choice
 
@@ -14,15 +15,22 @@ __all__ = ("take_samples",)
 
 
 async def take_samples(
-    member: Member, wanted: int, query: Query, resources: Resources, caller: Caller, trace: Trace, *, logprobs: bool
-) -> tuple[Choice, ...]:
-    """Ask one LLM the same thing several times.
+    members: Sequence[Member],
+    wanted: int,
+    query: Query,
+    resources: Resources,
+    caller: Caller,
+    trace: Trace,
+    *,
+    logprobs: bool,
+) -> tuple[Member, tuple[Choice, ...]]:
+    """Ask one LLM the same thing several times; where not one sample comes, its deputy.
 
     Samples are one request where the endpoint gives that many choices at once, and follow each other where concurrent
     calls would not share the prompt in its cache.
 
     Args:
-        member: Who is asked.
+        members: Who is asked, and its deputies in order.
         wanted: How many samples.
         query: What is asked.
         resources: Whose prompt it is shown.
@@ -31,12 +39,30 @@ async def take_samples(
         logprobs: Whether token log-probabilities are wanted; not asked of an endpoint known to give none.
 
     Returns:
-        The samples that came, at least one, in the order of their requests.
+        The LLM that answered, and the samples that came, at least one, in the order of their requests.
 
     Raises:
         NoUsableAnswerError: None came; it lists every cause.
     """
     begun = trace.clock()
+    for position, member in enumerate(members):
+        choices = await _ask(member, wanted, query, resources, caller, trace, logprobs=logprobs)
+        if choices:
+            if len(choices) < wanted:
+                trace.degrade(f"{len(choices)} of {wanted} samples of {member.name} arrived")
+            trace.stage("references", trace.clock() - begun)
+            return member, choices
+        if position + 1 < len(members):
+            deputy = members[position + 1].name
+            trace.degrade(f"{member.name} gave no sample, {deputy} is asked")
+            trace.emit(Replaced(member.name, deputy, trace.clock()))
+    names = ", ".join(member.name for member in members)
+    raise NoUsableAnswerError(f"{names} returned no answer:", trace.causes())
+
+
+async def _ask(
+    member: Member, wanted: int, query: Query, resources: Resources, caller: Caller, trace: Trace, *, logprobs: bool
+) -> tuple[Choice, ...]:
     conversation = resources.prompts.for_reference(query.messages)
 
     async def ask(first: int, count: int) -> Attempt:
@@ -60,10 +86,4 @@ async def take_samples(
     for done in attempts:
         if done.status != "ok":
             trace.degrade(f"sample lost: {done.llm} ({done.status}: {done.error})")
-    choices = tuple(choice for done in attempts for choice in done.choices)
-    if not choices:
-        raise NoUsableAnswerError(f"{member.name} returned no answer:", trace.causes())
-    if len(choices) < wanted:
-        trace.degrade(f"{len(choices)} of {wanted} samples of {member.name} arrived")
-    trace.stage("references", trace.clock() - begun)
-    return choices
+    return tuple(choice for done in attempts for choice in done.choices)

@@ -7,7 +7,7 @@ from smcs.strategies.calls import Caller, Resources
 from smcs.strategies.opening import fit_samples, open_run
 from smcs.strategies.sampling import take_samples
 from smcs.strategies.settings import Settings
-from smcs.strategies.specialist import specialist
+from smcs.strategies.specialist import specialists
 from smcs.strategies.voting import elect
 
 __all__ = ("self_consistency",)
@@ -19,7 +19,7 @@ async def self_consistency(query: Query, resources: Resources, settings: Setting
     Args:
         query: What is asked, and how answers to it are compared.
         resources: The pool and the bank.
-        settings: `samples`, `llm`, sampling and caps.
+        settings: `samples`, `llm`, `replace_failed`, sampling and caps.
         trace: Told of every step.
 
     Raises:
@@ -27,9 +27,9 @@ async def self_consistency(query: Query, resources: Resources, settings: Setting
         NoUsableAnswerError: No sample came; it lists every cause.
     """
     settings = open_run("self_consistency", query, resources, trace, wanted=settings, fitted=fit_samples(settings))
-    llm = await specialist(query, resources, settings, trace)
+    best_first = await specialists(query, resources, settings, trace)
     caller = Caller(trace, settings)
-    choices = await take_samples(llm, settings.samples, query, resources, caller, trace, logprobs=False)
+    llm, choices = await take_samples(best_first, settings.samples, query, resources, caller, trace, logprobs=False)
     samples = [Candidate(number, llm.name, (), choice.text) for number, choice in enumerate(choices)]
     for sample in samples:
         trace.emit(CandidateArrived(sample, trace.clock()))

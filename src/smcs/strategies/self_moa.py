@@ -9,7 +9,7 @@ from smcs.strategies.merging import merge_once
 from smcs.strategies.opening import fit_samples, open_run
 from smcs.strategies.sampling import take_samples
 from smcs.strategies.settings import Settings
-from smcs.strategies.specialist import specialist
+from smcs.strategies.specialist import specialists
 
 __all__ = ("self_moa",)
 
@@ -20,7 +20,7 @@ async def self_moa(query: Query, resources: Resources, settings: Settings, trace
     Args:
         query: What is asked.
         resources: The pool, the aggregators and the bank.
-        settings: `samples`, `llm`, sampling and caps.
+        settings: `samples`, `llm`, `replace_failed`, sampling and caps.
         trace: Told of every step.
 
     Raises:
@@ -29,9 +29,9 @@ async def self_moa(query: Query, resources: Resources, settings: Settings, trace
     """
     fitted = fit_samples(settings, merges=1)
     settings = open_run("self_moa", query, resources, trace, wanted=settings, fitted=fitted)
-    llm = await specialist(query, resources, settings, trace)
+    best_first = await specialists(query, resources, settings, trace)
     caller = Caller(trace, settings)
-    choices = await take_samples(llm, settings.samples, query, resources, caller, trace, logprobs=False)
+    llm, choices = await take_samples(best_first, settings.samples, query, resources, caller, trace, logprobs=False)
     texts = [choice.text for choice in choices]
     aggregation = Aggregation(query, resources, caller, trace)
     return await merge_once([llm.name] * len(texts), texts, aggregation, trace, wanted=settings.samples)

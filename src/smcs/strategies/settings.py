@@ -1,7 +1,8 @@
 """The parameters of a run, their bounds, and the named profiles.
 
 `paper` is exactly appendix A.3 of arXiv 2507.14200 and waits for every call. The other profiles are ours: they add the
-straggler cut and the quorum, which the simulations and cost curves in `docs/profiles.md` pay for.
+straggler cut and the quorum, which the simulations and cost curves in `docs/profiles.md` pay for, and let other LLMs
+take the place of those that fail.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Settings:
     """Share of candidates, in (0, 1], at which a clear leader ends the run; `None` waits for all."""
     quorum_lead: float = 0.05
     """How far the leader's total must be ahead of the best candidate that says something else."""
+    replace_failed: bool = False
+    """Whether the next LLM by prior takes the place of one whose call failed, as far as caps and time allow."""
     max_calls: int | None = None
     """Most LLM calls; K and n shrink to fit."""
     max_seconds: float | None = None
@@ -104,8 +107,15 @@ class Settings:
         return replace(self, k=k, n=n, drop=min(self.drop, k - 1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every parameter as JSON-ready values."""
+        """Return every parameter as JSON-ready values; `replace_failed` and the answer's shape only where they are set.
+
+        Result files compare these values with those of files that were begun when neither was a parameter.
+        """
         values: dict[str, Any] = _listed(asdict(self))
+        if self.sampling.response_format is None:
+            del values["sampling"]["response_format"]
+        if not self.replace_failed:
+            del values["replace_failed"]
         return values
 
 
@@ -118,9 +128,9 @@ def _listed(value: Any) -> Any:
 
 PROFILES: Final[dict[ProfileName, Settings]] = {
     "paper": Settings(),
-    "balanced": Settings(straggler_cut=1.5, quorum=0.5),
-    "fast": Settings(k=3, n=3, straggler_cut=1.5, quorum=0.5),
-    "max": Settings(support_base=200, n=16, straggler_cut=3.0),
+    "balanced": Settings(straggler_cut=1.5, quorum=0.5, replace_failed=True),
+    "fast": Settings(k=3, n=3, straggler_cut=1.5, quorum=0.5, replace_failed=True),
+    "max": Settings(support_base=200, n=16, straggler_cut=3.0, replace_failed=True),
 }
 """The profiles by name."""
 

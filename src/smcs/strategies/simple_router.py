@@ -26,8 +26,8 @@ async def simple_router(query: Query, resources: Resources, settings: Settings, 
 
     Raises:
         ConfigError: There is no bank, or it knows no LLM of the pool.
-        NoUsableAnswerError: No LLM answered.
+        NoUsableAnswerError: No LLM answered, or one broke off when its text was being handed out already.
     """
     open_run("simple_router", query, resources, trace, wanted=settings)
     best_first = await best_on_bank(query.task, resources, trace)
-    return await answer_in_turn(best_first, query, resources, Caller(trace, settings), trace)
+    return await answer_in_turn(best_first, query, resources, settings, Caller(trace, settings), trace)

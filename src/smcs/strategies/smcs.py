@@ -56,17 +56,23 @@ async def smcs(query: Query, resources: Resources, settings: Settings, trace: Tr
     subsets = draw_subsets(selection.distribution, size=settings.k - settings.drop, n=settings.n, rng=rng)
     trace.emit(SubsetsDrawn(tuple(tuple(names[i] for i in subset) for subset in subsets), trace.clock()))
     references = References(
-        selection.referencers, caller, trace, straggler_cut=settings.straggler_cut, prompts=resources.prompts
+        selection.referencers,
+        caller,
+        trace,
+        settings,
+        prompts=resources.prompts,
+        reserves=selection.reserves,
+        keep_calls=settings.n,
     )
     aggregation = Aggregation(query, resources, caller, trace)
     posterior = Posterior(resources.embedder, balance=settings.balance, without=settings.without)
-    exploration = Exploration(names, selection.distribution, seed=seed, settings=settings, caller=caller, trace=trace)
+    exploration = Exploration(selection.distribution, seed=seed, settings=settings, caller=caller, trace=trace)
     await exploration.run(query, subsets, references, aggregation, posterior)
 
     # 3.4 Exploitation. The candidate that agrees most with the others, and that was written most surely, wins (Eq. 7).
     if aggregation.candidates:
         return await _best_candidate(aggregation.candidates, posterior, settings, trace)
-    return _best_reference(names, references, trace)
+    return _best_reference(references, trace)
 
 
 async def _best_candidate(
@@ -84,10 +90,11 @@ async def _best_candidate(
     return trace.finish(answer=best.text, answered_by=best.llm, candidates=scored.candidates, chosen=scored.chosen)
 
 
-def _best_reference(names: Sequence[str], references: References, trace: Trace) -> Run:
+def _best_reference(references: References, trace: Trace) -> Run:
     """Answer with the reference of the best prior when nothing could be merged."""
     if not references.texts:
         raise NoUsableAnswerError("No LLM returned an answer:", trace.causes())
     best = min(references.texts)
-    trace.degrade(f"no candidate: the answer is the reference of {names[best]}, the best prior that arrived")
-    return trace.finish(answer=references.texts[best], answered_by=names[best])
+    name = references.names[best]
+    trace.degrade(f"no candidate: the answer is the reference of {name}, the best prior that arrived")
+    return trace.finish(answer=references.texts[best], answered_by=name)

@@ -28,18 +28,25 @@ from smcs.strategies.electorate import assemble
 from smcs.strategies.guard import LearnedVotes, learn_votes
 from smcs.strategies.knowledge import know
 from smcs.strategies.opening import fit_referencers, open_run
+from smcs.strategies.plans import Plan, plan_subsets
 from smcs.strategies.references import References
 from smcs.strategies.retrieval import Selection, select_referencers
 from smcs.strategies.scoring import Posterior
 from smcs.strategies.settings import Settings
 
-__all__ = ("guarded_calls", "smcs_guarded")
+__all__ = ("guarded_calls", "plan_guarded", "smcs_guarded")
 
 
 def guarded_calls(settings: Settings, pool_size: int) -> int:
     """Return the most calls of a run."""
     fitted = _fitted(settings, pool_size)
     return fitted.k + (0 if settings.guard.aggregate == "never" else fitted.n)
+
+
+async def plan_guarded(query: Query, resources: Resources, settings: Settings) -> Plan:
+    """Plan a run; where merging depends on what the references say, it is planned."""
+    plan = await plan_subsets(query, resources, settings, fit=_fitted)
+    return replace(plan, merges=()) if settings.guard.aggregate == "never" else plan
 
 
 def _fitted(settings: Settings, pool_size: int) -> Settings:
@@ -72,15 +79,21 @@ async def smcs_guarded(query: Query, resources: Resources, settings: Settings, t
     caller = Caller(trace, fitted)
     selection = await select_referencers(query, resources, fitted, trace, seed=seed)
     accuracy = {prior.llm: prior.accuracy for prior in selection.estimates if prior.accuracy is not None}
-    names = tuple(member.name for member in selection.referencers)
 
     # What votes are worth is learned while the references are being written.
     references = References(
-        selection.referencers, caller, trace, straggler_cut=fitted.straggler_cut, prompts=resources.prompts
+        selection.referencers,
+        caller,
+        trace,
+        fitted,
+        prompts=resources.prompts,
+        reserves=selection.reserves,
+        keep_calls=0 if fitted.guard.aggregate == "never" else fitted.n,
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(references.gather(query.messages))
         learning = group.create_task(_learn(resources, fitted, trace))
+    names = references.names
     votes = [Candidate(at, names[at], (), references.texts[at]) for at in sorted(references.texts)]
     for vote in votes:
         trace.emit(CandidateArrived(vote, trace.clock()))
@@ -107,8 +120,8 @@ async def _learn(resources: Resources, settings: Settings, trace: Trace) -> Lear
     if resources.bank is None or "rps" in settings.without:
         return None
     try:
-        everyone = (*resources.pool, *resources.mergers)
-        return await learn_votes(resources.bank, resources.embedder.name, everyone, settings.guard)
+        everyone = {*resources.pool, *resources.absent, *resources.mergers}
+        return await learn_votes(resources.bank, resources.embedder.name, tuple(everyone), settings.guard)
     except BankError as error:
         trace.degrade(f"nothing could be learned about votes: {error}")
         return None

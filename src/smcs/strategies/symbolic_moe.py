@@ -13,17 +13,19 @@ from functools import partial
 
 from smcs.bank import QuestionBank
 from smcs.errors import ConfigError, EmbedderError
+from smcs.llms import Member
 from smcs.run import EstimatedPrior, PriorFound, Query, Run, SupportQuestion, Trace
 from smcs.strategies.aggregation import Aggregation
 from smcs.strategies.calls import Caller, Resources
 from smcs.strategies.knowledge import Knowledge, Label, know, rank
 from smcs.strategies.merging import merge_once
 from smcs.strategies.opening import fit_referencers, open_run
+from smcs.strategies.plans import Plan, merge_all
 from smcs.strategies.references import References
 from smcs.strategies.retrieval import embed_query
 from smcs.strategies.settings import Settings
 
-__all__ = ("suitabilities", "symbolic_moe")
+__all__ = ("plan_skills", "suitabilities", "symbolic_moe")
 
 _NEAREST = 50
 """Bank questions whose labels are the skills: an LLM would name a handful of keywords, not those of hundreds."""
@@ -49,6 +51,33 @@ async def symbolic_moe(query: Query, resources: Resources, settings: Settings, t
     """
     fitted = fit_referencers(settings, len(resources.pool), merges=1)
     settings = open_run("symbolic_moe", query, resources, trace, wanted=settings, fitted=fitted)
+    ranked = await _rank_experts(query, resources, settings, trace)
+
+    # 3.4 Each expert answers, and one aggregator makes one answer of theirs.
+    caller = Caller(trace, settings)
+    experts, reserves = ranked[: settings.k], ranked[settings.k :]
+    references = References(
+        experts, caller, trace, settings, prompts=resources.prompts, reserves=reserves, keep_calls=1
+    )
+    await references.gather(query.messages)
+    arrived = sorted(references.texts)
+    return await merge_once(
+        [references.names[at] for at in arrived],
+        [references.texts[at] for at in arrived],
+        Aggregation(query, resources, caller, trace),
+        trace,
+        wanted=len(experts),
+    )
+
+
+async def plan_skills(query: Query, resources: Resources, settings: Settings) -> Plan:
+    """Plan for the K experts and one aggregation."""
+    fitted = fit_referencers(settings, len(resources.pool), merges=1)
+    return merge_all((await _rank_experts(query, resources, fitted, Trace()))[: fitted.k], resources)
+
+
+async def _rank_experts(query: Query, resources: Resources, settings: Settings, trace: Trace) -> tuple[Member, ...]:
+    """Return the whole pool, the best experts for the question first."""
     begun = trace.clock()
     if resources.bank is None:
         raise ConfigError("Strategy 'symbolic_moe' needs a question bank: it says which LLM has which skill.")
@@ -64,29 +93,17 @@ async def symbolic_moe(query: Query, resources: Resources, settings: Settings, t
     # 3.3 Recruiting: the K LLMs whose profile suits these skills best.
     suitability = suitabilities(profiles, skills, tuple(resources.pool))
     names = rank(suitability, resources.pool)
-    if not names:
+    if not names and not resources.absent:
         raise ConfigError(
             f"{resources.bank.url} has no graded outcome of an LLM of the pool ({', '.join(resources.pool)}). "
             "Add them with `smcs bank add-llm`."
         )
-    experts = (*names, *(name for name in resources.pool if name not in suitability))[: settings.k]
-    _tell(nearest, skills, suitability, experts, resources, trace)
+    if not names:
+        trace.degrade("the bank knows none of the LLMs that can be asked: the first of the pool are the experts")
+    ranked = (*names, *(name for name in resources.pool if name not in suitability))
+    _tell(nearest, skills, suitability, ranked[: settings.k], resources, trace)
     trace.stage("retrieval", trace.clock() - begun)
-
-    # 3.4 Each expert answers, and one aggregator makes one answer of theirs.
-    caller = Caller(trace, settings)
-    members = [resources.pool[name] for name in experts]
-    cut = settings.straggler_cut
-    references = References(members, caller, trace, straggler_cut=cut, prompts=resources.prompts)
-    await references.gather(query.messages)
-    arrived = sorted(references.texts)
-    return await merge_once(
-        [experts[at] for at in arrived],
-        [references.texts[at] for at in arrived],
-        Aggregation(query, resources, caller, trace),
-        trace,
-        wanted=len(experts),
-    )
+    return tuple(resources.pool[name] for name in ranked)
 
 
 def suitabilities(profiles: Knowledge, skills: Mapping[Label, float], names: Sequence[str]) -> dict[str, float]:

@@ -20,19 +20,40 @@ __all__ = ("ballots", "compare", "elect")
 
 
 async def ballots(
-    voters: Sequence[Member], query: Query, resources: Resources, settings: Settings, trace: Trace
+    voters: Sequence[Member],
+    query: Query,
+    resources: Resources,
+    settings: Settings,
+    trace: Trace,
+    *,
+    reserves: Sequence[Member] = (),
 ) -> list[Candidate]:
     """Have LLMs answer at once, and return what arrived as candidates; `draw` is the voter's position.
+
+    Args:
+        voters: Who is asked.
+        query: What is asked.
+        resources: Whose prompt they are shown.
+        settings: Straggler cut, caps, and whether failed calls are made up for.
+        trace: Told of every step.
+        reserves: Who takes the place of a voter that fails, the first one first.
 
     Raises:
         NoUsableAnswerError: No LLM answered; it lists every cause.
     """
-    cut, caller = settings.straggler_cut, Caller(trace, settings)
-    references = References(voters, caller, trace, straggler_cut=cut, prompts=resources.prompts, deadline_share=1.0)
+    references = References(
+        voters,
+        Caller(trace, settings),
+        trace,
+        settings,
+        prompts=resources.prompts,
+        deadline_share=1.0,
+        reserves=reserves,
+    )
     await references.gather(query.messages)
     if not references.texts:
         raise NoUsableAnswerError("No LLM returned an answer:", trace.causes())
-    candidates = [Candidate(at, voters[at].name, (), references.texts[at]) for at in sorted(references.texts)]
+    candidates = [Candidate(at, references.names[at], (), references.texts[at]) for at in sorted(references.texts)]
     for candidate in candidates:
         trace.emit(CandidateArrived(candidate, trace.clock()))
     return candidates
