@@ -19,12 +19,19 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 
 $(VENV)/.run: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,gateway]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,bench,int8,grading,hub,postgres]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,gateway,otel,bench,int8,grading,hub,postgres]' --group dev
 	@touch $@ $(VENV)/.run
+
+# A venv of its own: several of these clients need an older `openai` than the tests above.
+$(VENV)/clients/.done: $(VENV)/bin/python pyproject.toml
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(VENV)/clients/bin/python -m pip install --quiet --disable-pip-version-check -e '.[gateway]' --group clients
+	@touch $@
 
 .PHONY: install
 install: $(VENV)/.run ## Install smcs with local models into .venv
@@ -57,8 +64,12 @@ unit: $(VENV)/.dev ## Run the tests (fetches the two smallest models, 0.2 GB, on
 	@$(BIN)/smcs models pull smollm2-135m all-minilm-l6-v2
 	$(BIN)/pytest
 
+.PHONY: clients
+clients: $(VENV)/clients/.done ## Run real clients (openai, LiteLLM, LangChain, LlamaIndex, llm) against a real server
+	$(VENV)/clients/bin/python -m pytest tests/e2e/test_clients.py
+
 .PHONY: test
-test: lint types unit ## Format check, lint, types and tests
+test: lint types unit clients ## Format check, lint, types and tests
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Run the performance benchmarks (minutes)
