@@ -21,9 +21,17 @@ def _safety(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     """Real requests are off; caches are the test's own, except where local models are what is tested."""
     if "local" not in request.keywords:
         monkeypatch.setenv("SMCS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("SMCS_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.delenv("SMCS_CONFIG", raising=False)
     with allow_requests(False):
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests of local LLMs on one worker: two servers at once would fight over the cores."""
+    for item in items:
+        if "local" in item.keywords:
+            item.add_marker(pytest.mark.xdist_group("local"))
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -183,6 +183,9 @@ class AssistantMessage(Body):
     """Reasoning; like the fields below never shown to another LLM."""
     reasoning: Any = None
     reasoning_details: list[Any] | None = None
+    thinking_blocks: list[Any] | None = None
+    provider_specific_fields: Any = None
+    """Left over, like the field before, from a response that came through LiteLLM."""
 
 
 class ToolMessage(Body):
