@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from smcs import __version__
-from smcs.cli import ask, bank, bench, models, pool, reproduce, strategies, tasks, tune
+from smcs.cli import ask, bank, bench, keys, models, pool, reproduce, runs, serve, strategies, tasks, tune
 from smcs.errors import SmcsError, UserError
 
 __all__ = ("app", "main")
@@ -24,9 +24,12 @@ app = typer.Typer(
 app.command("ask", help=ask.HELP)(ask.ask)
 app.add_typer(bank.app, name="bank")
 app.add_typer(bench.app, name="bench")
+app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(pool.app, name="pool")
 app.command("reproduce", help=reproduce.HELP)(reproduce.reproduce)
+app.add_typer(runs.app, name="runs")
+app.command("serve", help=serve.HELP)(serve.serve)
 app.add_typer(strategies.app, name="strategies")
 app.add_typer(tasks.app, name="tasks")
 app.command("tune", help=tune.HELP)(tune.tune)

@@ -175,30 +175,28 @@ async def _key_id(ledger: Ledger, key: str | None) -> str | None:
 
 
 def _print_rows(rows: list[RunRow]) -> None:
-    from rich.table import Table
-
-    from smcs.cli._console import dollars, printable, stderr, stdout
+    """Print a line per run; ids must be readable to be used, so a narrow terminal breaks the lines instead."""
+    from smcs.cli._console import dollars, printable, stderr
 
     if not rows:
         stderr().print("no runs")
         return
-    table = Table(
-        "id", "when (UTC)", "model", "status", "seconds", "calls", "cost", "question", box=None, pad_edge=False
-    )
-    table.columns[0].no_wrap = True
+    layout = "{:32}  {:11}  {:16}  {:9}  {:>8}  {:>5}  {:>10}  {}"
+    typer.echo(layout.format("id", "when (UTC)", "model", "status", "seconds", "calls", "cost", "question"))
     for row in rows:
         text = row.error if row.status in ("failed", "lost") else row.question
-        table.add_row(
-            row.id,
-            row.created[:19].replace("T", " "),
-            printable(row.model),
-            row.status,
-            f"{row.seconds:.1f}",
-            str(row.calls),
-            dollars(row.cost_usd, at_least=row.known_cost_usd),
-            " ".join(printable(text or "-").split())[:60],
+        typer.echo(
+            layout.format(
+                row.id,
+                row.created[5:16].replace("T", " "),
+                printable(row.model),
+                row.status,
+                f"{row.seconds:.1f}",
+                row.calls,
+                dollars(row.cost_usd, at_least=row.known_cost_usd),
+                " ".join(printable(text or "-").split())[:60],
+            )
         )
-    stdout().print(table)
 
 
 def _print_run(stored: StoredRun) -> None:

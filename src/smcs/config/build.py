@@ -106,7 +106,7 @@ def find_config(path: str | Path | None = None) -> FoundConfig:
     Raises:
         ConfigError: A named file is missing, or the file is wrong.
     """
-    named = path or os.environ.get("SMCS_CONFIG")
+    named = path or os.environ.get("SMCS_CONFIG") or None
     if named is None and Path("smcs.yaml").is_file():
         named = "smcs.yaml"
     if named is None:

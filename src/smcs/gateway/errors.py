@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from smcs.errors import (
+    BankError,
     BudgetExceededError,
+    EmbedderError,
     InputError,
     LLMError,
     NoUsableAnswerError,
@@ -18,12 +21,14 @@ from smcs.errors import (
 
 __all__ = (
     "GatewayError",
+    "broken",
     "forbidden",
     "from_error",
     "invalid_request",
     "not_found",
     "overloaded",
     "rate_limited",
+    "stopping",
     "too_large",
     "unauthorized",
     "unsupported",
@@ -31,6 +36,8 @@ __all__ = (
 )
 
 _MAX_MESSAGE = 2_000
+_CAPPED = re.compile(r": skipped \(max_(?:usd|calls)\b")
+_LATE = re.compile(r": timeout|: skipped \((?:max_seconds|the deadline)")
 
 
 @dataclass(eq=False)
@@ -109,6 +116,16 @@ def overloaded(message: str, retry_after: float) -> GatewayError:
     return GatewayError(503, message, type="server_error", code="overloaded", retry_after=retry_after)
 
 
+def stopping() -> GatewayError:
+    """The server ends before the request has: 503."""
+    return overloaded("The server is stopping. Send the request again.", 1.0)
+
+
+def broken() -> GatewayError:
+    """A failure that nobody foresaw: 500, without a word of what it was."""
+    return GatewayError(500, "The server failed. Its log says why.", type="server_error")
+
+
 def upstream_failed(message: str, status: int = 502) -> GatewayError:
     """What the answer needed gave way: 502, or 504 where time ran out."""
     return GatewayError(status, message, type="upstream_error", code="upstream_failed")
@@ -117,7 +134,8 @@ def upstream_failed(message: str, status: int = 502) -> GatewayError:
 def from_error(error: SmcsError) -> GatewayError:
     """Return what a client is told of an error raised inside smcs.
 
-    A user's mistake is 400; a failure of the run is 502, 504 where every cause is a time-out, 402 where money ran out.
+    A user's mistake is 400; a failure of the run is 502, 504 where every cause is a time-out, 402 where a cap on money
+    or calls left nothing to try; a bank that cannot be read is 503.
     """
     match error:
         case GatewayError():
@@ -125,10 +143,16 @@ def from_error(error: SmcsError) -> GatewayError:
         case BudgetExceededError():
             return GatewayError(402, str(error), type="budget_error", code="budget_exceeded")
         case NoUsableAnswerError(causes=causes):
-            late = bool(causes) and all(": timeout" in cause for cause in causes)
+            if causes and all(_CAPPED.search(cause) for cause in causes):
+                return GatewayError(402, str(error), type="budget_error", code="budget_exceeded")
+            late = bool(causes) and all(_LATE.search(cause) for cause in causes)
             return upstream_failed(str(error), 504 if late else 502)
         case LLMError(kind=kind):
             return upstream_failed(str(error), 504 if kind == "timeout" else 502)
+        case EmbedderError():
+            return upstream_failed(str(error))
+        case BankError():
+            return GatewayError(503, str(error), type="server_error", code="bank_unavailable", retry_after=5.0)
         case InputError() | UserError():
             return invalid_request(str(error))
         case _:

@@ -1,0 +1,47 @@
+"""`smcs serve`: the pool as one model behind the OpenAI API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ("HELP", "serve")
+
+HELP = "Serve the pool as one model behind the OpenAI API. Without a config file the embedded local pool is served."
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Config file.")] = None,
+    bank: Annotated[str | None, typer.Option("--bank", help="Question bank; else the config's.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless the config says otherwise.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 8300 unless the config says otherwise.")] = None,
+    database: Annotated[str | None, typer.Option(help="Path or URL of the database with keys and runs.")] = None,
+    workers: Annotated[int, typer.Option(help="Server processes.")] = 1,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Check, listen, serve until told to stop."""
+    from smcs.errors import InputError, MissingExtraError
+
+    levels = ("debug", "info", "warning", "error")
+    if log_level.lower() not in levels:
+        raise InputError(f"--log-level must be one of {', '.join(levels)}, got {log_level!r}.")
+    try:
+        from smcs.gateway.serve import Serving
+        from smcs.gateway.serve import serve as run
+    except ImportError as error:
+        raise MissingExtraError("Serving", "gateway") from error
+    run(
+        Serving(
+            config=None if config is None else str(config),
+            bank=bank,
+            host=host,
+            port=port,
+            database=database,
+            workers=workers,
+            log_level=log_level.lower(),
+        )
+    )

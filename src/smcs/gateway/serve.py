@@ -1,0 +1,188 @@
+"""`smcs serve`: what is checked before a socket is opened, and the server process or processes."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import logging
+import os
+import signal
+import socket
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from smcs._network import is_loopback
+from smcs.config import FoundConfig, find_config
+from smcs.config.schema import LocalLLMConfig
+from smcs.errors import ConfigError, InputError
+from smcs.gateway.app import create_app
+from smcs.gateway.ledger import Ledger
+from smcs.gateway.logs import structured_logs
+from smcs.gateway.metrics import prepare_workers
+from smcs.gateway.service import Service, check_not_itself
+from smcs.gateway.settings import database_of
+
+__all__ = ("Serving", "app_from_environment", "serve")
+
+_log = logging.getLogger(__name__)
+
+_SERVING: Final = "SMCS_SERVING"
+"""Environment variable by which worker processes learn what they serve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How a server is to run; `None` takes what the config says."""
+
+    config: str | None = None
+    bank: str | None = None
+    host: str | None = None
+    port: int | None = None
+    database: str | None = None
+    workers: int = 1
+    log_level: str = "info"
+
+    def found(self) -> FoundConfig:
+        """Return the config, with what is set here laid over it.
+
+        Raises:
+            ConfigError: The file is missing or wrong.
+        """
+        found = find_config(self.config).with_bank(self.bank)
+        if self.port is not None and not 0 <= self.port <= 65535:
+            raise ConfigError(f"A port is a number from 0 to 65535, got {self.port}.")
+        changes = {name: value for name in ("host", "port") if (value := getattr(self, name)) is not None}
+        return found.with_gateway(**changes) if changes else found
+
+
+def serve(serving: Serving) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM); running requests may end first.
+
+    Raises:
+        BankError: The bank cannot be used.
+        ConfigError: The config is wrong, the address is public and there is no key, or the port is taken.
+        InputError: There is to be no worker.
+        LedgerUnavailableError: The database cannot be used.
+    """
+    if serving.workers < 1:
+        raise InputError(f"`workers` must be at least 1, got {serving.workers}.")
+    found = serving.found()
+    config = found.config.gateway
+    public = not is_loopback(config.host)
+    check_not_itself(found.config, config.host, config.port)
+    asyncio.run(_check_usable(found))
+    _check_keys(found, serving.database, public=public)
+    if serving.workers > 1 and any(isinstance(llm, LocalLLMConfig) for llm in found.config.pool):
+        raise ConfigError(
+            "Several workers would each start their own copy of every local LLM. Serve with one worker, or serve the "
+            "LLMs with a server of their own and name it with `base_url`."
+        )
+    listening = _listen(config.host, config.port)
+    try:
+        with structured_logs(serving.log_level.upper(), log_texts=config.log_texts):
+            _log.info("listening on http://%s:%d", *_address(listening))
+            _run(serving, found, public, listening)
+    finally:
+        listening.close()
+
+
+class _Workers(Multiprocess):
+    """Worker processes that read the config again by themselves, so that none of their requests ends for it."""
+
+    def handle_hup(self) -> None:
+        """Tell every worker, as soon as it listens to that: a signal before would end it."""
+        for process in self.processes:
+            seconds = self.config.timeout_worker_healthcheck
+            if process.wait_until_ready(seconds, self.should_exit) and process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
+
+
+def _run(serving: Serving, found: FoundConfig, public: bool, listening: socket.socket) -> None:
+    common = {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": int(found.config.gateway.stop_seconds),
+        "lifespan": "on",
+        "ws": "none",
+    }
+    if serving.workers == 1:
+        app = create_app(found, database=serving.database, public=public, read_again=serving.found)
+        uvicorn.Server(uvicorn.Config(app, **common)).run(sockets=[listening])  # type: ignore[arg-type]
+        return
+    with tempfile.TemporaryDirectory(prefix="smcs-metrics-") as folder:
+        prepare_workers(Path(folder))
+        os.environ[_SERVING] = json.dumps({**asdict(serving), "public": public})
+        try:
+            plan = uvicorn.Config(
+                "smcs.gateway.serve:app_from_environment",
+                factory=True,
+                workers=serving.workers,
+                **common,  # type: ignore[arg-type]
+            )
+            _Workers(plan, sockets=[listening]).run()
+        finally:
+            del os.environ[_SERVING]
+
+
+def app_from_environment() -> FastAPI:
+    """Return the application of a worker process."""
+    told = json.loads(os.environ[_SERVING])
+    public = told.pop("public")
+    serving = Serving(**told)
+    found = serving.found()
+    logs = structured_logs(serving.log_level.upper(), log_texts=found.config.gateway.log_texts)
+    logs.__enter__()
+    atexit.register(logs.__exit__, None, None, None)
+    return create_app(found, database=serving.database, public=public, read_again=serving.found)
+
+
+async def _check_usable(found: FoundConfig) -> None:
+    """Find out here what is wrong with a config, where it can be said in one line; a server would log a traceback."""
+    await Service(found).close()
+
+
+def _check_keys(found: FoundConfig, database: str | None, *, public: bool) -> None:
+    """Refuse to be reachable from other machines as long as nobody needs a key."""
+    if not public:
+        return
+    host = found.config.gateway.host
+    if found.config.gateway.keys == "off":
+        raise ConfigError(f"`gateway.keys: off` is for this machine only, and {host!r} can be reached from others.")
+
+    async def any_key() -> bool:
+        async with Ledger.open(database_of(found, database)) as ledger:
+            return any(key.revoked is None for key in await ledger.list_keys())
+
+    if not asyncio.run(any_key()):
+        raise ConfigError(
+            f"{host!r} can be reached from other machines, and there is no API key yet. Make one with "
+            "`smcs keys create NAME`, or serve on 127.0.0.1."
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port."
+        ) from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def _address(listening: socket.socket) -> tuple[str, int]:
+    name = listening.getsockname()
+    return str(name[0]), int(name[1])
