@@ -39,6 +39,7 @@ from smcs.gateway.http import (
 )
 from smcs.gateway.ledger import Hold, KeyRecord, LedgerUnavailableError, LimitReached
 from smcs.gateway.limits import KeyLimits
+from smcs.gateway.models import PassThrough
 from smcs.gateway.plan import Plan, plan_request
 from smcs.gateway.protocol import ChatRequest
 from smcs.gateway.service import Service
@@ -139,10 +140,11 @@ class Reply:
         config = gateway.service.config.gateway
         body = await read_body(self._http, limit=round(config.max_body_megabytes * 1e6))
         service = self._service = await stack.enter_async_context(gateway.service.in_use())
-        await service.prepare()
         self._asked = read(body, service, self._account.run_id, int(self._account.created))
         self._account.request = self._request
         _check_models(self._request, key)
+        if not isinstance(service.models.get(self._request.model), PassThrough):
+            await service.prepare()
         plan = plan_request(self._request, service)
         limits = KeyLimits() if key is None else key.limits
         if not limits.counted and not (plan.forwards and plan.settings.max_usd is not None):
