@@ -438,6 +438,7 @@ async def asked(port: int, path: str, host: str) -> tuple[asyncio.StreamReader, 
 
 @pytest.mark.parametrize("proxy", ["nginx", "caddy"])
 async def test_proxies_pass_events_on_at_once_and_notice_who_left(proxy: str, tmp_path: Path) -> None:
+    tool(proxy)
     upstream = Upstream()
     server = await asyncio.start_server(upstream.answer, "127.0.0.1", 0)
     port, behind = free_port(), server.sockets[0].getsockname()[1]

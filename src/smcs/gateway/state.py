@@ -30,6 +30,7 @@ from smcs.gateway.settings import database_of
 from smcs.gateway.tracing import TracedRequest, Tracing, TracingSettings, open_tracing
 from smcs.llms import Breaker
 from smcs.llms.session import INSTANCE, VIA_HEADER, came_via
+from smcs.strategies import STRATEGIES
 
 __all__ = ("Gateway", "Told")
 
@@ -88,7 +89,7 @@ class Gateway:
         )
         self.cache = ResponseCache(round(config.cache.megabytes * 1e6), config.cache.seconds)
         self.coalescer = Coalescer()
-        self.metrics = Metrics(version=__version__)
+        self.metrics = Metrics(strategies=STRATEGIES, version=__version__)
         tracing = config.tracing
         self.tracing: Tracing = open_tracing(None if tracing is None else TracingSettings(**tracing.model_dump()))
         self._keys_seen = (-_KEYS_SECONDS, False)

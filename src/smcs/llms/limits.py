@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 from smcs.errors import InputError
@@ -44,17 +44,22 @@ class Limiter:
         self._semaphore: asyncio.Semaphore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    def slot(self) -> AbstractAsyncContextManager[None]:
         """Hold one slot for the block, waiting for it first."""
+        return _Slot(self)
+
+    async def acquire(self) -> asyncio.Semaphore | None:
+        """Wait for a slot; return what must be released when it is no longer needed."""
         semaphore = self._current_semaphore()
-        if semaphore is None:
+        if semaphore is not None:
+            await semaphore.acquire()
+        try:
             await self._wait_for_rate()
-            yield
-            return
-        async with semaphore:
-            await self._wait_for_rate()
-            yield
+        except BaseException:
+            if semaphore is not None:
+                semaphore.release()
+            raise
+        return semaphore
 
     def _current_semaphore(self) -> asyncio.Semaphore | None:
         loop = asyncio.get_running_loop()
@@ -71,6 +76,21 @@ class Limiter:
         self._begun.append(begin)
         if begin > now:
             await self._sleep(begin - now)
+
+
+class _Slot(AbstractAsyncContextManager[None]):
+    """One slot of a limiter; made for every call, where a generator as context manager takes several times as long."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+        self._semaphore: asyncio.Semaphore | None = None
+
+    async def __aenter__(self) -> None:
+        self._semaphore = await self._limiter.acquire()
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._semaphore is not None:
+            self._semaphore.release()
 
 
 class LimitedLLM:

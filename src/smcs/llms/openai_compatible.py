@@ -77,6 +77,7 @@ class OpenAICompatibleLLM:
         self._own_session = session is None
         self._session = session or HttpSession()
         self._timeouts = timeouts or Timeouts()
+        self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect)
         self._max_body_bytes = max_body_bytes
         self._max_tokens_field: MaxTokensField = max_tokens_field
         self._extra_body = dict(extra_body or {})
@@ -217,7 +218,7 @@ class OpenAICompatibleLLM:
             headers={**self._headers, VIA_HEADER: via()},
             allow_redirects=False,
             proxy=self._proxy,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
+            timeout=self._client_timeout,
         )
 
     async def _accepted(self, response: aiohttp.ClientResponse, deadline: Deadline) -> BoundedBody:

@@ -20,6 +20,7 @@ __all__ = ("Closeable", "Member", "Pool", "attempt", "member_body", "member_requ
 _log = logging.getLogger(__name__)
 
 _UNCHANGED = Sampling()
+_SAMPLING_NAMES = tuple(field.name for field in fields(Sampling))
 _STATUS_OF_KIND: Mapping[str, AttemptStatus] = {"timeout": "timeout", "empty": "empty"}
 
 
@@ -146,7 +147,7 @@ def member_body(member: Member, body: Mapping[str, Any]) -> dict[str, Any]:
         member: Who is asked.
         body: See `Forwarding`; it is not changed.
     """
-    own = {f.name: getattr(member.sampling, f.name) for f in fields(member.sampling)}
+    own = {name: getattr(member.sampling, name) for name in _SAMPLING_NAMES}
     declared = {name: list(v) if isinstance(v, tuple) else v for name, v in own.items() if v not in (None, ())}
     given = {name: value for name, value in body.items() if value is not None}
     if "max_completion_tokens" in given:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, Protocol, cast, runtime_checkable
 
 from smcs.errors import InputError
 from smcs.types import Completion, Delta, Request
@@ -70,10 +71,18 @@ def forwarding(llm: LLM) -> Forwarding | None:
 
     A wrapper (with an attribute `inner`) forwards if it can and what it wraps can: one that cannot is never bypassed.
     """
-    if not isinstance(llm, Forwarding):
-        return None
-    inner = getattr(llm, "inner", None)
-    return None if inner is not None and forwarding(inner) is None else llm
+    layer: Any = llm
+    while layer is not None:
+        if not _forwards(layer.__class__):
+            return None
+        layer = getattr(layer, "inner", None)
+    return cast("Forwarding", llm)
+
+
+@lru_cache(maxsize=256)
+def _forwards(kind: type) -> bool:
+    """Return whether a class forwards. Every request asks this several times, and the check itself is slow."""
+    return issubclass(kind, Forwarding)
 
 
 def require_forwarding(llm: LLM) -> Forwarding:

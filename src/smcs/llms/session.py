@@ -58,7 +58,7 @@ class HttpSession:
     It can be used again after `close`, also from another loop.
     """
 
-    def __init__(self, *, max_connections: int = 512, reuse: bool = True) -> None:
+    def __init__(self, *, max_connections: int = 4096, reuse: bool = True) -> None:
         """Set up a pool that opens nothing yet.
 
         Args:

@@ -253,7 +253,8 @@ def make_completion(llm: str, choices: Sequence[Choice], usage: msgspec.Raw) -> 
     counts = [choice.completion_tokens for choice in choices if choice.completion_tokens is not None]
     if len(choices) == 1 and written is not None:
         written = max([written, *counts])
-        choices = [replace(choices[0], completion_tokens=written)]
+        if counts != [written]:
+            choices = [replace(choices[0], completion_tokens=written)]
     elif len(counts) == len(choices):
         written = max(sum(counts), written or 0)
     usable = tuple(choice for choice in choices if choice.text.strip())
@@ -261,7 +262,9 @@ def make_completion(llm: str, choices: Sequence[Choice], usage: msgspec.Raw) -> 
         spent = "only reasoning" if any(choice.reasoning for choice in choices) else "no text"
         cut = " (cut by the token limit)" if any(choice.finish_reason == "length" for choice in choices) else ""
         raise LLMError(f"the answer holds {spent}{cut}", llm=llm, kind="empty")
-    return Completion(usable, replace(reported, completion_tokens=written))
+    if written != reported.completion_tokens:
+        reported = replace(reported, completion_tokens=written)
+    return Completion(usable, reported)
 
 
 def read_usage(raw: msgspec.Raw) -> Usage:

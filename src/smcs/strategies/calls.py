@@ -159,13 +159,15 @@ class Caller:
             NoUsableAnswerError: The call failed when the beginning of its text had been handed out as the answer.
         """
         try:
-            prepared = self.prepare(member, messages, stage=stage, n=n, logprobs=logprobs, seed_offset=seed_offset)
+            prepared = self.prepare(
+                member, messages, stage=stage, n=n, logprobs=logprobs, seed_offset=seed_offset, members=members
+            )
         except BudgetExceededError as error:
             now = self._trace.clock()
             return self._record(
                 Attempt(member.name, stage, "skipped", error=str(error), started=now, tries=0, cost_usd=0.0)
             )
-        return await self.send(replace(prepared, members=members), answers=answers)
+        return await self.send(prepared, answers=answers)
 
     def prepare(
         self,

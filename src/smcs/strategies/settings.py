@@ -8,7 +8,8 @@ take the place of those that fail.
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
 from smcs.errors import InputError, suggest
@@ -16,6 +17,9 @@ from smcs.strategies.guard import Guard
 from smcs.types import Ablation, Compat, Sampling
 
 __all__ = ("PROFILES", "ProfileName", "Settings", "profile")
+
+_ATOMS: Final = (str, int, float)
+_SEQUENCES: Final = (tuple, list)
 
 ProfileName = Literal["paper", "balanced", "fast", "max"]
 """A named set of parameters."""
@@ -111,7 +115,7 @@ class Settings:
 
         Result files compare these values with those of files that were begun when neither was a parameter.
         """
-        values: dict[str, Any] = _listed(asdict(self))
+        values: dict[str, Any] = _plain(self)
         if self.sampling.response_format is None:
             del values["sampling"]["response_format"]
         if not self.replace_failed:
@@ -119,11 +123,18 @@ class Settings:
         return values
 
 
-def _listed(value: Any) -> Any:
-    """Return a value with its tuples, at any depth, as lists."""
-    if isinstance(value, dict):
-        return {name: _listed(part) for name, part in value.items()}
-    return [_listed(part) for part in value] if isinstance(value, tuple | list) else value
+def _plain(value: Any) -> Any:
+    """Return a value with its dataclasses and tuples, at any depth, as dicts and lists.
+
+    Every run writes its settings down, and `dataclasses.asdict` takes several times as long.
+    """
+    if value is None or isinstance(value, _ATOMS):
+        return value
+    if (names := getattr(value, "__dataclass_fields__", None)) is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, _SEQUENCES) else value
 
 
 PROFILES: Final[dict[ProfileName, Settings]] = {
