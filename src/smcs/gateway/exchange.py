@@ -42,7 +42,6 @@ class Outcome:
     """The endpoint's own response, where one was handed through and not streamed."""
     handed: bool = False
     """Whether the answer was an endpoint's own, streamed as it came."""
-    called_tools: bool = False
     error: GatewayError | None = None
     """What the client is told where there is no answer."""
 
@@ -100,7 +99,7 @@ class Exchange:
         except SmcsError as error:
             return Outcome(self.so_far, error=_told(error, wire, plan))
         handed = wire.sink is not None
-        return Outcome(run, response=wire.response, handed=handed, called_tools=wire.called_tools)
+        return Outcome(run, response=wire.response, handed=handed)
 
     async def _answer(self, plan: Plan, *, live: bool) -> Run:
         """Run a strategy; pieces of text are only told where they are not handed through anyway."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from smcs.config.schema import LimitsConfig
-from smcs.errors import InputError, suggest
-from smcs.gateway.errors import GatewayError, from_error, invalid_request, unsupported
+from smcs.errors import suggest
+from smcs.gateway.errors import invalid_request, unsupported
 from smcs.gateway.forward import Wire, raw_members
 from smcs.gateway.models import PassThrough, VirtualModel
 from smcs.gateway.protocol import (
@@ -48,8 +48,6 @@ class Plan:
     resources: Resources
     answers: int = 1
     """Choices wanted."""
-    tools: bool = False
-    """Whether tools may be called."""
     final: tuple[StrategySpec, Resources] | None = None
     """Who writes the text that ends a conversation with tools, where that is a collaboration."""
 
@@ -79,16 +77,12 @@ def plan_request(request: ChatRequest, service: Service) -> Plan:
 
     Raises:
         GatewayError: The model is unknown (404), or it cannot do what is asked (400).
+        UserError: A strategy, profile or parameter that was asked for is wrong.
     """
     model = service.models.find(request.model)
     if isinstance(model, PassThrough):
         return _pass_through(request, model, service)
-    try:
-        return _virtual(request, model, service)
-    except GatewayError:
-        raise
-    except InputError as error:
-        raise from_error(error) from error
+    return _virtual(request, model, service)
 
 
 def _pass_through(request: ChatRequest, model: PassThrough, service: Service) -> Plan:
@@ -111,7 +105,6 @@ def _pass_through(request: ChatRequest, model: PassThrough, service: Service) ->
         _plain_query(request),
         resources,
         request.answers,
-        "tools" in request.needs,
     )
     if not plan.forwards:
         check_routed(request)
@@ -138,8 +131,6 @@ def _virtual(request: ChatRequest, model: VirtualModel, service: Service) -> Pla
     else:
         check_collaborative(request)
     check_strategy(spec, resources, settings)
-    if options.max_calls is not None and spec.calls(settings, len(resources.pool)) < 1:
-        raise invalid_request("`smcs.max_calls` leaves no call to make.", "smcs.max_calls")
     return Plan("routed" if routed else "collaboration", model.name, spec, settings, query, resources, request.answers)
 
 
@@ -193,7 +184,6 @@ def _with_needs(
         query_of(request.messages) if collaborates else _plain_query(request),
         replace(resources, pool=pool, aggregators=tuple(pool)[:1], mergers={}),
         request.answers,
-        tools,
         (spec, resources) if collaborates else None,
     )
 
