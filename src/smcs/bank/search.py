@@ -61,10 +61,12 @@ class Retrieved:
     @cached_property
     def question_ids(self) -> tuple[str, ...]:
         """Ids of the M support questions, most similar first."""
-        return self.nearest_ids(len(self.support))
+        return self._ids.take(self.support.indices)
 
     def nearest_ids(self, count: int) -> tuple[str, ...]:
         """Return the ids of the `count` most similar support questions, for far less than all of them cost."""
+        if count >= len(self.support):
+            return self.question_ids
         return self._ids.take(self.support.indices[:count])
 
 

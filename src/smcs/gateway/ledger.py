@@ -297,7 +297,8 @@ class Ledger(History):
             entry = kept(replace(entry.cleaned(), key_id=reservation.key_id), self._redaction)
             record: bytes | None = None
             if entry.record is not None:
-                record = await self._in_thread(partial(pack, entry.record, logprobs=self._logprobs))
+                work = partial(pack, entry.record, logprobs=self._logprobs)
+                record = work() if len(entry.record.attempts) == 1 else await self._in_thread(work)
             await self._writer.submit(Settle(reservation, entry, record))
         except RunError as error:
             _log.error("run %s could not be recorded: %s", entry.id, error)

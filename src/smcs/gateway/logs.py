@@ -13,6 +13,7 @@ import queue
 import re
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ _LOGGERS: Final = ("smcs", "uvicorn", "asyncio")
 _MAX_NAME: Final = 200
 _MAX_TEXT: Final = 20_000
 _MAX_CAUSES: Final = 5
+_GATHER_SECONDS: Final = 0.02
+"""How long a line may wait for others, since each time the thread wakes up the event loop has to wait for it."""
 _TEXTS: Final = ("question", "answer")
 
 _SECRETS: Final = (
@@ -69,6 +72,9 @@ _SECRETS: Final = (
     ),
 )
 """What must stand somewhere in a text in lower case (looked for first, because that is cheap), pattern, replacement."""
+
+_HINTS: Final = re.compile("|".join(re.escape(hint) for hints, _, _ in _SECRETS for hint in hints), re.IGNORECASE)
+"""Whether there is anything to look for at all: most texts are names and numbers."""
 
 _DEGRADED: Final = (
     ("not_merged", re.compile(r"nothing was merged|no candidate:")),
@@ -108,6 +114,8 @@ def degraded_kind(reason: str) -> str:
 
 def redact(text: str) -> str:
     """Return a text without what looks like a key, a token or a password."""
+    if _HINTS.search(text) is None:
+        return text
     lower = text.lower()
     for hints, pattern, replacement in _SECRETS:
         if any(hint in lower for hint in hints):
@@ -252,16 +260,17 @@ class _LineHandler(logging.Handler):
     def __init__(self, stream: TextIO, capacity: int) -> None:
         super().__init__()
         self._stream = stream
-        self._lines: queue.Queue[str | None] = queue.Queue(capacity)
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._capacity = capacity
         self._lost = 0
         self._thread = threading.Thread(target=self._write_all, name="smcs log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the line of a record."""
-        try:
-            self._lines.put_nowait(self.format(record))
-        except queue.Full:
+        if self._lines.qsize() < self._capacity:
+            self._lines.put(self.format(record))
+        else:
             self._lost += 1
 
     def close(self) -> None:
@@ -273,6 +282,8 @@ class _LineHandler(logging.Handler):
 
     def _write_all(self) -> None:
         while (line := self._lines.get()) is not None:
+            if self._lines.empty():
+                time.sleep(_GATHER_SECONDS)
             lost, self._lost = self._lost, 0
             if lost:
                 self._write(json.dumps({"level": "warning", "logger": __name__, "message": f"{lost} lines were lost"}))

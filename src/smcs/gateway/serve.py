@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import json
 import logging
 import os
@@ -114,6 +115,7 @@ def _run(serving: Serving, found: FoundConfig, public: bool, listening: socket.s
         "ws": "none",
     }
     if serving.workers == 1:
+        _collect_rarely()
         app = create_app(found, database=serving.database, public=public, read_again=serving.found)
         uvicorn.Server(uvicorn.Config(app, **common)).run(sockets=[listening])  # type: ignore[arg-type]
         return
@@ -138,10 +140,21 @@ def app_from_environment() -> FastAPI:
     public = told.pop("public")
     serving = Serving(**told)
     found = serving.found()
+    _collect_rarely()
     logs = structured_logs(serving.log_level.upper(), log_texts=found.config.gateway.log_texts)
     logs.__enter__()
     atexit.register(logs.__exit__, None, None, None)
     return create_app(found, database=serving.database, public=public, read_again=serving.found)
+
+
+def _collect_rarely() -> None:
+    """Keep the garbage collector from what start-up has made, and let it look at new objects less often.
+
+    Most of what a request makes ends with it, without the collector, which took a fifth of a query's CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _check_usable(found: FoundConfig) -> None:
