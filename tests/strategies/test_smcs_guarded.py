@@ -89,6 +89,26 @@ async def test_the_measured_accuracy_of_merged_answers_replaces_the_bank_s(tmp_p
     assert (weak.answer, strong.answer) == ("Answer: A", "Answer: D")
 
 
+async def test_an_aggregator_nobody_knows_has_no_say_until_it_is_measured(tmp_path: Path) -> None:
+    bank = await recorded(tmp_path, {"a": 0.5, "b": 0.45, "c": 0.45})
+    over = pool(bank, "Answer: D", a="Answer: A", b="Answer: B", c="Answer: C")
+    run = await ask(over, k=3)
+    assert merges(run) == 0
+    assert "smcs bank add-llm merger" in run.notes["guard"]["why"]
+    always = await ask(over, Guard(aggregate="always"), k=3)
+    assert merges(always) > 0
+    assert always.answer == run.answer != "Answer: D"
+    measured = await ask(over, Guard(aggregator_accuracy=0.97), k=3)
+    assert (merges(measured) > 0, measured.answer) == (True, "Answer: D")
+
+
+async def test_where_nobody_is_known_an_aggregator_counts_as_much_as_a_referencer() -> None:
+    over = pool(None, "Answer: D", a="Answer: A", b="Answer: B", c="Answer: C")
+    run = await ask(over, k=3)
+    assert run.notes["guard"]["say"] == 1.0
+    assert merges(run) > 0
+
+
 async def test_a_vote_is_worth_what_recorded_answers_showed(tmp_path: Path) -> None:
     # Twins err together: their two votes against one better LLM are worth one.
     rng = np.random.default_rng(1)
@@ -234,6 +254,10 @@ def test_the_worth_of_an_aggregator_grows_with_its_accuracy() -> None:
     assert says[-1] == pytest.approx(independent_worth(0.9, 10))
     assert assemble("abc", ["m"], {}, accuracy).basis == "accuracy"
     assert assemble("abc", ["m"], {}, {}).referencers == {"a": 1.0, "b": 1.0, "c": 1.0}
+    assert assemble("abc", ["m"], {}, {}).aggregators == {"m": 1.0}
+    stranger = assemble("abc", ["m", "a"], {}, accuracy)
+    assert (stranger.aggregators["m"], stranger.strangers) == (0.0, {"m"})
+    assert stranger.aggregators["a"] > 0
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,11 @@ class Election:
             if self._outdone(aggregator):
                 return False, "answers cannot be voted on, and an expert dominates the aggregator"
             return True, "answers cannot be voted on"
+        if aggregator in self._electorate.strangers:
+            return False, (
+                f"nothing is known of how good {aggregator} is: `smcs bank add-llm {aggregator}` or "
+                "`guard.aggregator_accuracy` gives it a say"
+            )
         if standing.margin >= say:
             return False, "the references' lead is more than the aggregator's say"
         if standing.probability >= self._guard.certain:

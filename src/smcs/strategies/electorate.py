@@ -40,6 +40,8 @@ class Electorate:
     aggregators: Mapping[str, float]
     """Worth of all candidates of an aggregator together, should they agree; not below 0."""
     basis: Basis
+    strangers: frozenset[str] = frozenset()
+    """Aggregators that nothing is known about while referencers are known: they have no say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def assemble(
 
     Returns:
         The electorate. A referencer without a learned weight gets what its accuracy is worth, on the scale of those
-        that have one; without either, it counts as an average referencer.
+        that have one; without either, it counts as an average referencer. An aggregator that nothing is known about is
+        believed nothing where referencers are known: the guard cannot tell a strong one from one that guesses.
     """
     many = options if options >= 2 else _OPEN_OPTIONS
     alone = {name: independent_worth(p, many) for name, p in accuracy.items()}
@@ -90,14 +93,21 @@ def assemble(
     referencers = {name: worth.get(name, average) for name in names}
     odds = [alone[name] for name in names if name in alone]
     says: dict[str, float] = {}
+    strangers: set[str] = set()
     for name in aggregators:
         measured = aggregator_accuracy is not None
         own = independent_worth(aggregator_accuracy, many) if aggregator_accuracy is not None else alone.get(name)
         repeated = None if own is None else scale * own
         if name in learned and not measured:
             repeated = learned[name]
-        says[name] = max(0.0, average if repeated is None else _say(repeated, own, odds))
-    return Electorate(referencers, says, basis)
+        if repeated is not None:
+            says[name] = max(0.0, _say(repeated, own, odds))
+        elif basis == "equal":
+            says[name] = average
+        else:
+            says[name] = 0.0
+            strangers.add(name)
+    return Electorate(referencers, says, basis, frozenset(strangers))
 
 
 def _discount(names: Sequence[str], learned: Mapping[str, float], alone: Mapping[str, float]) -> float:
