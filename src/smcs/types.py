@@ -38,7 +38,8 @@ FinishReason = Literal["stop", "length", "other"]
 """Why a text ended: the LLM was done, the token limit cut it, or anything else the server reported."""
 
 AttemptStatus = Literal["ok", "error", "timeout", "empty", "cancelled", "skipped"]
-"""How one call ended. `cancelled` was begun and given up (a straggler, a quorum); `skipped` was never sent (a cap)."""
+"""How one call ended. `cancelled` was begun and given up (a straggler, a quorum); `skipped` was never sent (a cap, an
+LLM known to be out)."""
 
 Stage = Literal["reference", "aggregation", "embedding", "probe", "grading"]
 """What a call was for."""

@@ -45,6 +45,22 @@ def test_a_key_is_shown_once_and_opens(smcs: Smcs, tmp_path: Path) -> None:
     assert text.split("-", 3)[3] not in listed.out
 
 
+def test_an_administrators_key_is_made_and_shown_as_one(smcs: Smcs, tmp_path: Path) -> None:
+    place = tmp_path / "keys.db"
+    result = smcs("keys", "create", "boss", "--admin", "--rpm", 9, "--database", place)
+    assert "key" in result.err
+    assert ": admin, rpm 9." in " ".join(result.err.split())
+    smcs("keys", "create", "chief", "--admin", "--database", place)
+    record = asyncio.run(opens(place, result.out.strip()))
+    assert record is not None
+    assert record.limits.admin
+    rows = json.loads(smcs("keys", "list", "--database", place, "--json").out)
+    assert [row["limits"]["admin"] for row in rows] == [True, True]
+    listed = smcs("keys", "list", "--database", place).out
+    assert "admin, rpm 9" in listed
+    assert "admin, no limits" in listed
+
+
 def test_a_revoked_key_opens_no_more(smcs: Smcs, tmp_path: Path) -> None:
     place = tmp_path / "keys.db"
     made = json.loads(smcs("keys", "create", "team", "--database", place, "--json").out)

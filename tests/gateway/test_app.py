@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion
 
-from helpers_gateway import CHAT, QUESTION, found_config, gateway, pool, user
+from helpers_gateway import CHAT, QUESTION, TOOL, found_config, gateway, pool, user
 from helpers_upstream import upstream
 from smcs.errors import ConfigError
 from smcs.gateway.errors import upstream_failed
@@ -180,6 +180,35 @@ async def test_options_choose_who_is_asked_and_who_merges(tmp_path: Path) -> Non
     assert capped["degraded"]
     assert (small["settings"]["k"], small["settings"]["n"], len(small["candidates"])) == (2, 1, 1)
     assert other.smcs["strategy"] == "majority_vote"
+
+
+async def test_who_merges_may_be_excluded_where_nobody_merges(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as served:
+        routed = await served.chat("smcs/rps", smcs={"exclude": ["alpha"]})
+        voted = await served.chat("smcs/majority_vote", smcs={"exclude": ["alpha"]})
+        merged = await served.chat("smcs/moa", smcs={"exclude": ["alpha"]})
+    assert (routed.status, routed.smcs["answered_by"]) == (200, "beta")
+    assert voted.status == 200
+    assert (merged.status, merged.error["param"]) == (400, "smcs.exclude")
+
+
+async def test_sampling_of_the_config_is_laid_under_what_one_llm_is_sent(tmp_path: Path) -> None:
+    text = "parameters: {sampling: {temperature: 0.3, top_p: 0.9, stop: [END], max_tokens: 50}, seed: 3}"
+    llms = {"alpha": {"sampling": {"top_p": 0.8}}, "beta": {}, "gamma": {}}
+    async with upstream() as up, gateway(tmp_path, text, pool(up.base_url, **llms)) as served:
+        await served.chat("smcs/rps")
+        await served.chat("smcs/rps", temperature=1.2, stop=["X"], max_completion_tokens=20, seed=-1)
+        await served.stream("smcs/rps", tools=[TOOL])
+        await served.chat("alpha")
+    routed, given, tools, alone = up.requests
+    laid = {"temperature": 0.3, "top_p": 0.8, "stop": ["END"], "max_tokens": 50, "presence_penalty": 1.05, "seed": 3}
+    for sent in (routed, tools):
+        assert {name: sent[name] for name in laid} == laid
+    said = {"temperature": 1.2, "top_p": 0.8, "stop": ["X"], "max_completion_tokens": 20, "seed": -1}
+    assert {name: given[name] for name in said} == said
+    assert "max_tokens" not in given
+    assert alone["top_p"] == 0.8
+    assert not alone.keys() & (laid.keys() - {"top_p"}), "an LLM that is asked by its name is sent what was asked"
 
 
 async def test_caps_can_only_be_lowered(tmp_path: Path) -> None:
@@ -395,6 +424,8 @@ async def test_an_llm_that_keeps_failing_is_left_out_and_comes_back(tmp_path: Pa
             await served.chat("smcs/majority_vote")
         asked = sum(body["model"] == "beta" for body in up.requests)
         without = await served.chat("smcs/majority_vote")
+        named = await served.chat("beta")
+        row = (await served.rows())[-1]
         ready = await served.get("/ready")
         metrics = (await served.get("/metrics")).body.decode()
         assert sum(body["model"] == "beta" for body in up.requests) == asked
@@ -404,6 +435,9 @@ async def test_an_llm_that_keeps_failing_is_left_out_and_comes_back(tmp_path: Pa
         healed = await served.chat("smcs/majority_vote")
     assert without.smcs["degraded"]
     assert any("circuit open" in why for why in without.smcs["degraded_reasons"])
+    assert named.status == 502
+    assert "circuit open" in named.error["message"]
+    assert (row.status, row.calls, row.cost_usd) == ("failed", 0, 0.0), "what is not sent takes nothing"
     assert ready.json["llms_out"] == ["beta"]
     assert 'llm="beta"' in metrics
     assert probe.status == 200

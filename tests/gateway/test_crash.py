@@ -11,7 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from helpers_bank import Place
 from helpers_gateway import CHAT, pool, serve_process, user
+from helpers_ledger import PostgresServer
 from helpers_upstream import upstream
 from smcs.gateway.ledger import KeyLimits, KeyRecord, Ledger
 
@@ -28,8 +30,8 @@ def written(**more: Any) -> dict[str, Any]:
     return {"pool": llms, "aggregators": ["alpha"], "embedder": {"kind": "hashing"}, "bank": "bank.db", **more}
 
 
-async def make_key(path: Path) -> tuple[str, KeyRecord]:
-    async with Ledger.open(path) as ledger:
+async def make_key(database: str | Path) -> tuple[str, KeyRecord]:
+    async with Ledger.open(database) as ledger:
         return await ledger.create_key("crash", KeyLimits(usd_per_day=BUDGET))
 
 
@@ -74,6 +76,68 @@ async def test_a_server_killed_under_load_loses_no_run_it_acknowledged_and_no_bu
     assert len(set(kept)) == len(kept)
     assert use.usd_today + use.usd_held <= BUDGET
     assert sum(row.known_cost_usd for row in spent) <= BUDGET
+
+
+async def ask_through(url: str, key: str, kept: list[str], refused: list[str]) -> None:
+    """Ask until money runs out, whatever happens to the database; note runs that were answered, and refusals."""
+    body = {"model": "smcs/moa", "messages": user(), "max_tokens": 16}
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+        while True:
+            async with session.post(url + CHAT, json=body) as response:
+                told = await response.json()
+            if response.status == 429:
+                assert told["error"]["code"] == "insufficient_quota"
+                return
+            if response.status == 503:
+                refused.append(told["error"]["code"])
+                assert int(response.headers["Retry-After"]) >= 1
+                await asyncio.sleep(0.1)
+                continue
+            assert response.status == 200, told
+            kept.append(response.headers["x-smcs-run-id"])
+
+
+async def until(grown: list[str], count: int, clients: list[asyncio.Task[None]]) -> None:
+    """Wait until a list has so many entries."""
+    while len(grown) < count:
+        assert not all(client.done() for client in clients), "nobody asks any more"
+        await asyncio.sleep(0.01)
+
+
+async def test_postgresql_killed_under_load_loses_no_run_that_was_acknowledged_and_no_budget_is_passed(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    database = Place("postgresql", postgres.url, prefix="crash_").url("ledger")
+    text, key = await make_key(database)
+    kept: list[str] = []
+    refused: list[str] = []
+    async with serve_process(tmp_path, written(), "--database", database) as served, asyncio.TaskGroup() as group:
+
+        def client() -> asyncio.Task[None]:
+            return group.create_task(ask_through(served.url, text, kept, refused))
+
+        clients = [client() for _ in range(8)]
+        await until(kept, 20, clients)
+        await asyncio.to_thread(postgres.kill)
+        try:
+            await asyncio.sleep(2.2)  # for so long keys are known without asking the database
+            clients.append(client())
+            await until(refused, 3, clients)
+        finally:
+            await asyncio.to_thread(postgres.start)
+        before = len(kept)
+    assert len(kept) >= before + 20
+    assert set(refused) == {"ledger_unavailable"}
+    async with Ledger.open(database) as ledger:
+        rows = {row.id: row for row in await ledger.runs(limit=1_000)}
+        use = (await ledger.key_use())[key.id]
+    assert len(kept) == len(set(kept)) >= 40
+    assert {rows[run_id].status for run_id in kept} <= {"ok", "degraded"}
+    assert sum(row.charged_usd for row in rows.values()) == pytest.approx(use.usd_today), "each is charged once"
+    assert (use.running, use.usd_held) == (0, 0)
+    assert BUDGET / 2 < use.usd_today <= BUDGET
+    assert served.process.returncode == 0
+    assert "Traceback" not in "".join(served.lines)
 
 
 async def test_what_a_killed_server_held_is_settled_by_the_next_one_without_hands(tmp_path: Path) -> None:

@@ -168,6 +168,32 @@ async def test_keys_are_made_listed_and_revoked(ledgers: Ledgers) -> None:
     assert await ledger.authenticate(again) is not None
 
 
+async def test_a_key_may_look_after_the_others(ledgers: Ledgers) -> None:
+    ledger = ledgers.open()
+    text, record = await ledger.create_key("boss", KeyLimits(admin=True))
+    _, plain = await ledger.create_key("team")
+    assert (record.limits.admin, plain.limits.admin) == (True, False)
+    assert not record.limits.counted
+    assert record.limits.allows("anything")
+    elsewhere = ledgers.open()
+    assert await elsewhere.authenticate(text) == await elsewhere.key(record.id) == record
+    await ledger.revoke_key("boss")
+    ledgers.opened.remove(elsewhere)
+    await elsewhere.close()
+    assert await ledgers.open().key(record.id) is None
+
+
+async def test_keys_of_an_older_version_are_no_administrators(ledgers: Ledgers) -> None:
+    ledger = ledgers.open()
+    text, _ = await ledger.create_key("old", KeyLimits(("smcs*",), usd_per_day=0.5))
+    await ledger.close()
+    ledgers.place.execute("ledger", 'UPDATE gateway_keys SET limits = \'{"models": ["smcs*"], "usd_per_day": 0.5}\'')
+    record = await ledgers.open().authenticate(text)
+    assert record is not None
+    assert record.limits == KeyLimits(("smcs*",), usd_per_day=0.5)
+    assert not record.limits.admin
+
+
 async def test_another_process_sees_a_new_key(ledgers: Ledgers) -> None:
     here, there = ledgers.open(), ledgers.open()
     text, record = await here.create_key("team")

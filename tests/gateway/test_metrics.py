@@ -152,13 +152,13 @@ def test_names_change_with_the_config(metrics: Metrics) -> None:
 def test_cache_refusals_waits_and_breakers(metrics: Metrics) -> None:
     for outcome in ("hit", "miss", "miss", "coalesced"):
         metrics.observe_cache(outcome)
-    metrics.observe_refusal("usd_per_day")
+    metrics.observe_refusal("insufficient_quota")
     metrics.observe_wait(0.2)
     for state in ("open", "half-open"):
         metrics.observe_breaker("a", state)
     seen = read(metrics)
     assert seen["smcs_cache_total{outcome=miss}"] == 2
-    assert seen["smcs_refusals_total{reason=usd_per_day}"] == 1
+    assert seen["smcs_refusals_total{reason=insufficient_quota}"] == 1
     assert seen["smcs_queue_wait_seconds_count{}"] == 1
     assert seen["smcs_breaker_state{llm=a}"] == 1
     assert seen["smcs_breaker_opened_total{llm=a}"] == 1

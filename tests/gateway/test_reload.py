@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 from pathlib import Path
@@ -89,11 +90,14 @@ async def test_the_real_server_reloads_on_sighup_and_stops_when_its_streams_have
             still = await send(session, served.url, "delta")
             served.signal(signal.SIGTERM)
             whole = await stream.read()
-            assert await served.process.wait() in (0, -signal.SIGTERM)
+            assert await served.process.wait() == 0
     assert (new.status, old.status, still.status) == (200, 404, 200)
     assert whole.endswith(b"data: [DONE]\n\n")
     assert whole.count(b'"content":') > 30
     logged = "".join(served.lines)
+    last = json.loads(served.lines[-1])["message"]
+    assert last.startswith("Finished server process"), "what was logged last is written before the end"
+    assert sum(line["message"] == "request" and line["streamed"] for line in map(json.loads, served.lines)) == 1
     assert "Traceback" not in logged
     assert "add the numbers" not in logged
 
@@ -112,8 +116,9 @@ async def test_workers_share_the_port_and_each_reloads(tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
         new = [await send(session, served.url, "delta") for _ in range(4)]
         metrics = await (await session.get(served.url + "/metrics")).text()
-        served.signal(signal.SIGTERM)
-        assert await served.process.wait() in (0, -signal.SIGTERM)
+        served.signal(signal.SIGINT)
+        assert await served.process.wait() == 0
+    assert sum("Finished server process" in line for line in served.lines) == 2
     assert [answer.status for answer in (*answers, *new)] == [200] * 8
     total = sum(float(line.split()[-1]) for line in metrics.splitlines() if line.startswith("smcs_requests_total{"))
     assert total == 8

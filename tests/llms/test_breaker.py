@@ -11,10 +11,20 @@ from hypothesis import strategies as st
 
 from helpers_llms import question
 from smcs.errors import ConfigError, InputError, LLMError
-from smcs.llms import Breaker, BreakerLLM, LimitedLLM, Limiter, RetryingLLM, RetryPolicy, ScriptedLLM
+from smcs.llms import (
+    Breaker,
+    BreakerLLM,
+    LimitedLLM,
+    Limiter,
+    Member,
+    RetryingLLM,
+    RetryPolicy,
+    ScriptedLLM,
+    attempt,
+)
 from smcs.llms.breaker import counts_against
 from smcs.llms.protocol import DeltaSink
-from smcs.types import Completion, Delta, Request
+from smcs.types import Attempt, Completion, Delta, Price, Request, Usage
 
 NOON = 43_200.0
 
@@ -97,11 +107,42 @@ async def test_the_refusal_says_why_and_since_when_and_is_not_tried_again() -> N
         await RetryingLLM(guarded, RetryPolicy(max_tries=9), sleep=sleep).complete(question())
     assert (llm.calls, len(sleeps)) == (2, 2), "every try counts"
     assert (got.value.kind, got.value.retryable, got.value.http_status, got.value.retry_after) == (
-        "error",
+        "skipped",
         False,
         None,
         30.0,
     )
+
+
+async def pause(_: float) -> None:
+    """Take no time."""
+
+
+async def recorded(llm: Any) -> Attempt:
+    member = Member("s", llm, price=Price(1.0, 2.0))
+    return await attempt(member, question(), stage="reference", clock=Clock())
+
+
+async def test_a_call_that_is_refused_was_never_sent_and_took_nothing() -> None:
+    guarded = BreakerLLM(ScriptedLLM("s", failures="error"), circuit(Clock(), 1))
+    failed, refused = await recorded(guarded), await recorded(guarded)
+    assert (failed.status, failed.tries, failed.cost_usd) == ("error", 1, None)
+    assert (refused.status, refused.tries, refused.cost_usd, refused.usage) == ("skipped", 0, 0.0, Usage(0, 0, 0))
+    assert (refused.error or "").startswith("circuit open")
+
+
+async def test_around_retries_a_call_counts_once_and_inside_them_every_try_counts() -> None:
+    policy = RetryPolicy(max_tries=3)
+    llm = ScriptedLLM("s", failures="error")
+    around = BreakerLLM(RetryingLLM(llm, policy, sleep=pause), circuit(Clock(), 2))
+    calls = [await recorded(around) for _ in range(3)]
+    assert [(call.status, call.tries) for call in calls] == [("error", 3), ("error", 3), ("skipped", 0)]
+    assert (around.breaker.failures, llm.calls) == (2, 6)
+    llm = ScriptedLLM("s", failures="error")
+    inside = BreakerLLM(llm, circuit(Clock(), 2))
+    call = await recorded(RetryingLLM(inside, policy, sleep=pause))
+    assert (call.status, call.tries, call.cost_usd) == ("error", 2, None), "two tries of it were sent"
+    assert (inside.breaker.failures, llm.calls) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +158,7 @@ async def test_the_refusal_says_why_and_since_when_and_is_not_tried_again() -> N
         *[({"http_status": status}, True) for status in (401, 402, 403, 404)],
         *[({"http_status": status}, False) for status in (400, 413, 415, 422)],
         ({"kind": "empty"}, False),
+        ({"kind": "skipped"}, False),
     ],
 )
 def test_what_speaks_against_an_llm(error: dict[str, Any], counts: bool) -> None:

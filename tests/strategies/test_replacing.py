@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from helpers_methods import NAMES, choice_query, requests, says, team
 from helpers_strategies import SETTINGS, run
 from smcs.bank import QuestionBank
 from smcs.errors import LLMError, NoUsableAnswerError
-from smcs.llms import DeltaSink, Member
+from smcs.llms import Breaker, BreakerLLM, DeltaSink, Member
 from smcs.run import Query, Replaced, Run, Trace
 from smcs.strategies import PROFILES, Resources, profile
 from smcs.strategies.calls import Caller
@@ -220,3 +221,16 @@ def test_no_place_stays_empty_as_long_as_somebody_is_left(
 
 def test_prices_of_the_crew_are_those_the_money_tests_count_with(known: QuestionBank) -> None:
     assert {member.price for member in crew(known, {}).pool.values()} == {Price(1.0, 2.0)}
+
+
+async def test_a_call_that_an_open_circuit_refuses_uses_up_no_call(known: QuestionBank) -> None:
+    whole, breaker = crew(known, {}), Breaker(1)
+    with suppress(LLMError), breaker.watch("adder"):
+        raise LLMError("HTTP 503: busy", llm="adder", http_status=503)
+    adder = whole.pool["adder"]
+    guarded = replace(adder, llm=BreakerLLM(adder.llm, breaker))
+    over = replace(whole, pool={**whole.pool, "adder": guarded})
+    record, _ = await run(over, replace(REPLACING, max_calls=4))
+    assert (record.referencers, len(record.candidates), record.calls) == (("guide", "half"), 2, 3)
+    assert [(each.llm, each.status) for each in record.attempts if each.status != "ok"] == [("adder", "skipped")]
+    assert not requests(whole, "adder")

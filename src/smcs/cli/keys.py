@@ -36,6 +36,9 @@ def create(
     usd_per_day: Annotated[float | None, typer.Option("--usd-day", help="Most USD per day (UTC).")] = None,
     usd_per_month: Annotated[float | None, typer.Option("--usd-month", help="Most USD per month (UTC).")] = None,
     max_concurrent: Annotated[int | None, typer.Option("--concurrent", help="Most requests at the same time.")] = None,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="It sees the runs and the spending of all keys, and may switch LLMs off.")
+    ] = False,
     config: Config = None,
     database: Where = None,
     as_json: AsJson = False,
@@ -51,6 +54,7 @@ def create(
         usd_per_day=usd_per_day,
         usd_per_month=usd_per_month,
         max_concurrent=max_concurrent,
+        admin=admin,
     )
     text, record = with_ledger(config, database, lambda ledger: ledger.create_key(name, limits), create=True)
     if as_json:
@@ -124,7 +128,7 @@ def _words(limits: KeyLimits) -> str:
     words = [f"{name} {value:,}" for name, value in given.items() if value is not None]
     if limits.models:
         words.insert(0, f"models {','.join(limits.models)}")
-    return ", ".join(words) or "no limits"
+    return ", ".join([*(["admin"] if limits.admin else []), *(words or ["no limits"])])
 
 
 def _used(use: KeyUse) -> str:

@@ -12,6 +12,7 @@ import typer
 
 from smcs.cli import _runs_replay
 from smcs.cli._ledgers import AsJson, Config, Where, ago, moment, with_ledger
+from smcs.cli._run_choice import Chosen, Since, Until, choosing
 
 if TYPE_CHECKING:
     from smcs.gateway.ledger import Ledger, RunRow, SpendRow, StoredRun
@@ -21,28 +22,15 @@ __all__ = ("app",)
 app = typer.Typer(help="List, show, export and forget the runs of the gateway's ledger.", no_args_is_help=True)
 app.command("replay")(_runs_replay.replay)
 
-_Status = Literal["ok", "degraded", "failed", "cancelled", "lost"]
 _By = Literal["key", "model", "strategy", "day", "llm"]
-
-_Key = Annotated[str | None, typer.Option("--key", help="Of this key: name or id; '' for requests without one.")]
-_Model = Annotated[str | None, typer.Option("--model", help="For this model, as clients asked for it.")]
-_Strategy = Annotated[str | None, typer.Option("--strategy", help="By this strategy.")]
-_Ended = Annotated[_Status | None, typer.Option("--status", help="That ended like this.")]
-_Since = Annotated[str | None, typer.Option("--since", help="From then on: 2026-01-31, or 7d for that long ago.")]
-_Until = Annotated[str | None, typer.Option("--until", help="Before then, written likewise.")]
-_Text = Annotated[str | None, typer.Option("--text", help="With this in the question or the error.")]
 
 
 @app.command("list")
+@choosing
 def list_runs(
     limit: Annotated[int, typer.Option("--limit", "-n", help="Most runs, up to 1,000.")] = 20,
-    key: _Key = None,
-    model: _Model = None,
-    strategy: _Strategy = None,
-    status: _Ended = None,
-    since: _Since = None,
-    until: _Until = None,
-    text: _Text = None,
+    *,
+    chosen: Chosen,
     config: Config = None,
     database: Where = None,
     as_json: AsJson = False,
@@ -50,16 +38,7 @@ def list_runs(
     """List runs, the newest first."""
 
     async def look(ledger: Ledger) -> list[RunRow]:
-        return await ledger.runs(
-            limit=limit,
-            key_id=await _key_id(ledger, key),
-            model=model,
-            strategy=strategy,
-            status=status,
-            since=moment(since),
-            until=moment(until),
-            text=text,
-        )
+        return await ledger.runs(limit=limit, **asdict(await chosen.of(ledger)))
 
     rows = with_ledger(config, database, look)
     if as_json:
@@ -90,16 +69,12 @@ def show(
 
 
 @app.command("export")
+@choosing
 def export(
     output: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="JSON lines; stdout if left out.")] = None,
     records: Annotated[bool, typer.Option("--records/--no-records", help="With the whole record of each.")] = True,
-    key: _Key = None,
-    model: _Model = None,
-    strategy: _Strategy = None,
-    status: _Ended = None,
-    since: _Since = None,
-    until: _Until = None,
-    text: _Text = None,
+    *,
+    chosen: Chosen,
     config: Config = None,
     database: Where = None,
 ) -> None:
@@ -107,18 +82,7 @@ def export(
     from smcs.cli._console import stderr
 
     async def write(ledger: Ledger) -> int:
-        from smcs.gateway.ledger import RunFilter
-
-        where = RunFilter(
-            key_id=await _key_id(ledger, key),
-            model=model,
-            strategy=strategy,
-            status=status,
-            since=moment(since),
-            until=moment(until),
-            text=text,
-        )
-        return await ledger.export(output or sys.stdout.buffer, where, records=records)
+        return await ledger.export(output or sys.stdout.buffer, await chosen.of(ledger), records=records)
 
     count = with_ledger(config, database, write)
     sys.stdout.flush()
@@ -128,8 +92,8 @@ def export(
 @app.command("spend")
 def spend(
     by: Annotated[_By, typer.Option("--by", help="What it is added up by.")] = "model",
-    since: _Since = None,
-    until: _Until = None,
+    since: Since = None,
+    until: Until = None,
     config: Config = None,
     database: Where = None,
     as_json: AsJson = False,
@@ -159,19 +123,6 @@ def prune(
         typer.echo(json.dumps({"forgotten": count, "records_only": records_only}))
         return
     typer.echo(f"{count:,} {'records' if records_only else 'runs'} forgotten")
-
-
-async def _key_id(ledger: Ledger, key: str | None) -> str | None:
-    """Return the id of a key given by id or name; of several of one name, the one that was made last."""
-    from smcs.errors import ConfigError, suggest
-
-    if not key:
-        return key
-    records = await ledger.list_keys()
-    found = [record.id for record in records if key in (record.id, record.name)]
-    if not found:
-        raise ConfigError(f"There is no key {key!r:.80}.{suggest(key, (record.name for record in records))}")
-    return found[-1]
 
 
 def _print_rows(rows: list[RunRow]) -> None:

@@ -135,6 +135,8 @@ class Live:
 
     def __init__(self, found: FoundConfig, *, breaker: Callable[[str], Breaker] | None = None) -> None:
         config, folder = found.config, found.folder
+        # Before anything is opened, which would stay open if this file is wrong.
+        prompts = Prompts() if config.prompts is None else Prompts.load(folder / config.prompts)
         self._pool = build_pool(config, folder, breaker=breaker)
         embedder = build_embedder(config.embedder, folder)
         self._closeable = [part for part in (embedder,) if isinstance(part, Closeable)]
@@ -146,7 +148,7 @@ class Live:
             aggregators=config.aggregators,
             embedder=embedder,
             bank=self._bank,
-            prompts=Prompts() if config.prompts is None else Prompts.load(folder / config.prompts),
+            prompts=prompts,
             query_prefix=config.embedder.query_prefix,
         )
 

@@ -56,6 +56,10 @@ class GatewayConfig(_Strict):
     """Who may call: `auto` asks for a key once one exists or the address is public; `off` never (loopback only)."""
     models: dict[str, VirtualModelConfig] = Field(default_factory=dict[str, VirtualModelConfig])
     """Virtual models beside the built-in ones."""
+    studio: bool = True
+    """Whether the web pages of the studio are served too, where they are installed (extra `studio`)."""
+    results: str = "experiments"
+    """Folder with result files of `smcs bench` that the studio shows; relative to the config file."""
     max_running: int = Field(64, ge=1)
     """Requests answered at once; more wait."""
     max_waiting: int = Field(256, ge=0)

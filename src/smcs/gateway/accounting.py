@@ -11,11 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from smcs.gateway.errors import GatewayError
-from smcs.gateway.http import error_response
 from smcs.gateway.ledger import Entry, Hold, KeyRecord, LedgerUnavailableError, Reservation
 from smcs.gateway.logs import RequestLine
 from smcs.gateway.plan import Plan
@@ -38,17 +34,27 @@ class Account:
 
     Args:
         gateway: The shared state.
-        http: The request.
-        endpoint: Its path.
+        endpoint: Path it came by, or what else asked.
+        run_id: Id of its run, 32 hexadecimal digits; a new one if not given.
+        traceparent: The trace it belongs to, as in the header of that name (W3C Trace Context).
+        tracestate: The same.
     """
 
-    def __init__(self, gateway: Gateway, http: Request, endpoint: str) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        endpoint: str,
+        *,
+        run_id: str | None = None,
+        traceparent: str | None = None,
+        tracestate: str | None = None,
+    ) -> None:
         self._gateway = gateway
-        self._headers = http.headers
         self._endpoint = endpoint
+        self._trace = (traceparent, tracestate)
         self._begun = time.perf_counter()
         self._reservation: Reservation | None = None
-        self.run_id = uuid.uuid4().hex
+        self.run_id = run_id or uuid.uuid4().hex
         self.created = time.time()
         """Unix time in seconds."""
         self.first_byte: float | None = None
@@ -102,8 +108,8 @@ class Account:
         with suppress(LedgerUnavailableError):  # the ledger has logged it, and there is nobody to tell
             await asyncio.shield(self._note(entry, GONE, "cancelled"))
 
-    async def refused(self, error: GatewayError) -> Response:
-        """Answer a request that has no answer; if it was not run, free what was held for it."""
+    async def refused(self, error: GatewayError) -> GatewayError:
+        """Take note of a request that has no answer, free what was held if it was not run, and return `error`."""
         reservation, self._reservation = self._reservation, None
         if reservation is not None:
             try:
@@ -125,7 +131,7 @@ class Account:
                     error=error.code,
                 ),
             )
-        return error_response(error)
+        return error
 
     def _unanswered(
         self,
@@ -187,6 +193,5 @@ class Account:
             time.perf_counter() - self._begun,
             self.first_byte,
             code,
-            self._headers.get("traceparent"),
-            self._headers.get("tracestate"),
+            *self._trace,
         )

@@ -29,6 +29,7 @@ from sqlalchemy import (
     make_url,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -95,6 +96,8 @@ class Database:
     def open(cls, url_or_path: str | Path, *, create: bool = True) -> Database:
         """Open keys and ledger, creating the tables (and for SQLite the file, readable by its owner alone).
 
+        A database of an older version is given the tables that it lacks; whatever is in it stays as it is.
+
         Args:
             url_or_path: A path, or a URL of SQLite or PostgreSQL.
             create: Whether to create what is not there.
@@ -112,8 +115,8 @@ class Database:
             version = database.read(_schema_version)
             if version is None and not create:
                 raise ConfigError(f"{database.url!r} is a database without keys or runs in it: `smcs serve` makes it.")
-            if version is None:
-                version = database._create()
+            if version is None or version < SCHEMA_VERSION:
+                version = database._make_tables()
             if version > SCHEMA_VERSION:
                 raise ConfigError(
                     f"Keys and ledger at {database.url!r} have schema version {version}, made by a newer smcs; this "
@@ -174,17 +177,21 @@ class Database:
         with self._engine.connect().execution_options(smcs_write=True) as connection, connection.begin():
             yield connection
 
-    def _create(self) -> int:
+    def _make_tables(self) -> int:
+        """Create the tables that are missing, which is all that versions differ in; return the version after it."""
         try:
             with self.write() as connection:
                 if not self._is_sqlite:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATE_LOCK})
                 version = _schema_version(connection)
-                if version is not None:  # Another process was faster.
+                if version is not None and version >= SCHEMA_VERSION:  # Another process was faster.
                     return version
                 metadata.create_all(connection)
-                row = {"id": 1, "schema_version": SCHEMA_VERSION, "created": iso(datetime.now(UTC)), "keys_version": 0}
-                connection.execute(meta.insert(), row)
+                if version is None:
+                    row = {"id": 1, "schema_version": SCHEMA_VERSION, "created": iso(datetime.now(UTC))}
+                    connection.execute(meta.insert(), {**row, "keys_version": 0})
+                else:
+                    connection.execute(update(meta).values(schema_version=SCHEMA_VERSION))
         except DBAPIError as error:
             raise self._unavailable(error) from error
         return SCHEMA_VERSION

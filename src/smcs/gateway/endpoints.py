@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from smcs import __version__
-from smcs.errors import BankError, EmbedderError, InputError, SmcsError
-from smcs.evaluate import Feedback, learn
-from smcs.gateway.errors import forbidden, from_error, not_found, overloaded
-from smcs.gateway.feedback import FeedbackRequest
+from smcs.errors import SmcsError
+from smcs.gateway.access import read_run
+from smcs.gateway.accounting import GONE
+from smcs.gateway.embedding import Embedding
+from smcs.gateway.errors import broken, forbidden, stopping
+from smcs.gateway.feedback import FeedbackRequest, give
 from smcs.gateway.holding import bounded
 from smcs.gateway.http import ClientGoneError, error_response, json_response, read_body
-from smcs.gateway.ledger import KeyLimits, KeyRecord, LedgerUnavailableError, StoredRun
+from smcs.gateway.inquiry import told
+from smcs.gateway.ledger import KeyLimits, KeyRecord, LedgerUnavailableError
 from smcs.gateway.models import PassThrough, VirtualModel
 from smcs.gateway.plan import plan_request
 from smcs.gateway.protocol import (
     ModelCard,
-    check_dimensions,
-    embeddings_response,
     model_list,
     parse,
     parse_chat,
@@ -33,9 +34,11 @@ from smcs.gateway.protocol import (
 )
 from smcs.gateway.service import Service
 from smcs.gateway.state import Gateway
-from smcs.run import Run
+from smcs.gateway.visits import Visit
 
 __all__ = ("Endpoints",)
+
+_log = logging.getLogger(__name__)
 
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 _EPOCH: Final = 1_752_796_800
@@ -69,12 +72,13 @@ class Endpoints:
 
     async def metrics(self, http: Request) -> Response:
         """Return metrics for Prometheus."""
+        visit = Visit(self._gateway, http, quiet=True)
 
         async def work(key: KeyRecord | None) -> Response:
             text = await asyncio.to_thread(self._gateway.metrics.render)
             return Response(text, headers={"content-type": _PROMETHEUS})
 
-        return await self._guarded(http, work)
+        return await self._guarded(http, work, visit)
 
     async def models(self, http: Request) -> Response:
         """List what can be asked with this key."""
@@ -86,59 +90,50 @@ class Endpoints:
 
     async def model(self, http: Request) -> Response:
         """Describe one model."""
+        visit = Visit(self._gateway, http)
 
         async def work(key: KeyRecord | None) -> Response:
-            name = str(http.path_params["model"])
+            name = visit.model = str(http.path_params["model"])
             model = self._gateway.service.models.find(name)
             if not _limits(key).allows(name):
                 raise forbidden(f"This key may not ask for {name!r}.", code="model_not_allowed")
             return json_response(_card(model).to_dict())
 
-        return await self._guarded(http, work)
+        return await self._guarded(http, work, visit)
 
     async def embeddings(self, http: Request) -> Response:
         """Embed texts with the configured embedder."""
+        visit = Visit(self._gateway, http)
 
         async def work(key: KeyRecord | None) -> Response:
             request = parse_embeddings(await self._body(http))
-            async with self._gateway.service.in_use() as service:
-                embedder = service.resources.embedder
-                known = {embedder.name, "smcs", "smcs-embedder"}
-                if request.model not in known:
-                    raise not_found(
-                        f"There is no embedding model {request.model!r:.120}. The embedder is {embedder.name!r}.",
-                        code="model_not_found",
-                        param="model",
-                    )
-                if not _limits(key).allows(request.model):
-                    raise forbidden(f"This key may not ask for {request.model!r}.", code="model_not_allowed")
-                vectors = np.asarray(await embedder.embed(request.texts))
-                check_dimensions(request, vectors.shape[1])
-                return json_response(embeddings_response(request, vectors))
+            return await Embedding(self._gateway, http, visit).respond(request)
 
-        return await self._guarded(http, work)
+        return await self._guarded(http, work, visit)
 
     async def estimate(self, http: Request) -> Response:
         """Say what a chat completion would take, without asking anybody."""
+        visit = Visit(self._gateway, http)
 
         async def work(key: KeyRecord | None) -> Response:
             body = await self._body(http)
             async with self._gateway.service.in_use() as service:
                 await service.prepare()
                 request = parse_chat(body, passes_through=_passes_through(service))
+                visit.model = request.model
                 if not _limits(key).allows(request.model):
                     raise forbidden(f"This key may not ask for {request.model!r}.", code="model_not_allowed")
                 plan = plan_request(request, service)
                 expected = (await bounded(plan, request, priced=_limits(key).priced)).estimate
                 return json_response({"object": "estimate", "model": request.model, **asdict(expected)})
 
-        return await self._guarded(http, work)
+        return await self._guarded(http, work, visit)
 
     async def run(self, http: Request) -> Response:
         """Return the record of a run."""
 
         async def work(key: KeyRecord | None) -> Response:
-            stored = await self._stored(str(http.path_params["run_id"]), key)
+            stored = await read_run(self._gateway.ledger, str(http.path_params["run_id"]), key)
             return json_response({"object": "run", **msgspec.to_builtins(stored)})
 
         return await self._guarded(http, work)
@@ -148,48 +143,9 @@ class Endpoints:
 
         async def work(key: KeyRecord | None) -> Response:
             said = parse(FeedbackRequest, await self._body(http))
-            stored = await self._stored(said.run_id, key)
-            kept = await self._gateway.ledger.feedback(
-                said.run_id, said.verdict, said.answer, said.comment, "" if key is None else key.id
-            )
-            learned = await self._learn(stored.record, said)
-            return json_response(
-                {"object": "feedback", "run_id": kept.run_id, "created": kept.created, "bank": learned}
-            )
+            return json_response(await give(self._gateway, said, key))
 
         return await self._guarded(http, work)
-
-    async def _learn(self, run: Run | None, said: FeedbackRequest) -> dict[str, Any]:
-        """Add the question with what is known now; why not, where that cannot be."""
-        async with self._gateway.service.in_use() as service:
-            bank, config = service.resources.bank, service.config
-            if bank is None or config.bank == "seed" or not config.gateway.learn:
-                return {"learned": False, "why": "no bank of your own is configured, or `gateway.learn` is off"}
-            if run is None or not run.answer:
-                return {"learned": False, "why": "the ledger keeps no text of this run"}
-            if said.verdict is None and said.answer is None:
-                return {"learned": False, "why": "a comment alone says nothing of who was right"}
-            right = None if said.answer is not None else said.verdict == "good"
-            known = Feedback(
-                right=right, gold=said.answer, choices=tuple(said.choices or ()), author="gateway", note=run.id
-            )
-            try:
-                growth = await learn(bank, run, known, service.resources.embedder)
-            except (InputError, BankError, EmbedderError) as error:
-                return {"learned": False, "why": str(error)}
-            return {
-                "learned": growth.change is not None,
-                "question_id": growth.question_id,
-                "is_new": growth.is_new,
-                "change": growth.change,
-                "outcomes": {outcome.llm: outcome.score for outcome in growth.outcomes},
-            }
-
-    async def _stored(self, run_id: str, key: KeyRecord | None) -> StoredRun:
-        stored = await self._gateway.ledger.run(run_id)
-        if stored is None or (key is not None and stored.row.key_id != key.id):
-            raise not_found(f"There is no run {run_id!r:.80} of yours.", code="run_not_found", param="run_id")
-        return stored
 
     def _usable(self, key: KeyRecord | None) -> list[VirtualModel | PassThrough]:
         service, limits = self._gateway.service, _limits(key)
@@ -198,15 +154,35 @@ class Endpoints:
     async def _body(self, http: Request) -> bytes:
         return await read_body(http, limit=round(self._gateway.service.config.gateway.max_body_megabytes * 1e6))
 
-    async def _guarded(self, http: Request, work: Callable[[KeyRecord | None], Awaitable[Response]]) -> Response:
+    async def _guarded(
+        self, http: Request, work: Callable[[KeyRecord | None], Awaitable[Response]], visit: Visit | None = None
+    ) -> Response:
+        """Do what a request with a valid key asks for, and note how it ended.
+
+        Only a stopping server cancels it: the client is told so.
+        """
+        visit = visit or Visit(self._gateway, http)
         try:
-            return await work(await self._gateway.authenticate(http))
+            visit.key = await self._gateway.authenticate(http)
+            response = await work(visit.key)
         except ClientGoneError:
-            return Response(status_code=499)
-        except LedgerUnavailableError:
-            return error_response(overloaded("The database with keys and runs cannot be reached.", 5.0))
+            visit.given_up(GONE)
+            return Response(status_code=GONE)
+        except asyncio.CancelledError:
+            failure = stopping()
+            visit.given_up(failure.status)
+            return error_response(failure)
         except SmcsError as error:
-            return error_response(from_error(error))
+            failure = told(error)
+            visit.failed(failure)
+            return error_response(failure)
+        except Exception:  # noqa: BLE001 - whatever it is must not go unnoted
+            _log.exception("a request broke")
+            failure = broken()
+            visit.failed(failure)
+            return error_response(failure)
+        visit.answered()
+        return response
 
 
 def _limits(key: KeyRecord | None) -> KeyLimits:

@@ -25,6 +25,7 @@ __all__ = (
     "forbidden",
     "from_error",
     "invalid_request",
+    "ledger_unavailable",
     "not_found",
     "overloaded",
     "rate_limited",
@@ -114,6 +115,17 @@ def rate_limited(message: str, retry_after: float | None, code: str = "rate_limi
 def overloaded(message: str, retry_after: float) -> GatewayError:
     """The server has more to do than it takes on: 503."""
     return GatewayError(503, message, type="server_error", code="overloaded", retry_after=retry_after)
+
+
+def ledger_unavailable() -> GatewayError:
+    """Keys, limits and runs can be neither looked up nor written: 503."""
+    return GatewayError(
+        503,
+        "The database with keys, limits and runs cannot be reached.",
+        type="server_error",
+        code="ledger_unavailable",
+        retry_after=5.0,
+    )
 
 
 def stopping() -> GatewayError:

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 
 from smcs.errors import SmcsError
 from smcs.gateway.errors import GatewayError, from_error, rate_limited
-from smcs.gateway.forward import ANOTHER_BEGAN, Wire
+from smcs.gateway.forward import Wire
 from smcs.gateway.plan import Plan
 from smcs.gateway.protocol import ChatRequest
 from smcs.llms import LLM, DeltaSink
@@ -26,9 +26,10 @@ class Listener:
     """Who hears of a run while it goes on."""
 
     event: Callable[[Event], None]
-    """Every event of the run, pieces of text too."""
-    raw: Callable[[bytes], None]
-    """Data of each server-sent event of an endpoint whose answer is handed through."""
+    """Every event of the run, pieces of text too. Called on the event loop; it must not block."""
+    raw: Callable[[bytes], None] | None = None
+    """Data of each server-sent event of an endpoint whose answer is handed through, whose text is then told here alone;
+    `None` has it told as `TextArrived` like any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,16 @@ class Exchange:
         plan = self.plan
         wire: Wire | None = None
         if plan.forwards:
-            sink = None if self.listener is None else self.listener.raw
             wire = Wire(
                 self.request.body(),
-                sink,
+                None if self.listener is None else self.listener.raw or _to_nobody,
                 keep_text=plan.final is not None,
                 max_tokens=plan.settings.sampling.max_tokens,
                 as_is=plan.way == "pass-through",
             )
             plan = plan.over(wire)
         try:
-            run = await self._answer(plan, live=wire is None)
+            run = await self._answer(plan, live=wire is None or self._tells_text)
             if wire is None:
                 return Outcome(run)
             if plan.final is not None and not wire.called_tools:
@@ -100,6 +100,11 @@ class Exchange:
             return Outcome(self.so_far, error=_told(error, wire, plan))
         handed = wire.sink is not None
         return Outcome(run, response=wire.response, handed=handed)
+
+    @property
+    def _tells_text(self) -> bool:
+        """Whether pieces of a text that is handed through are events too; beside calls of tools they are no answer."""
+        return self.listener is not None and self.listener.raw is None and not self.request.needs
 
     async def _answer(self, plan: Plan, *, live: bool) -> Run:
         """Run a strategy; pieces of text are only told where they are not handed through anyway."""
@@ -134,14 +139,10 @@ class Exchange:
     def _whole(self, run: Run) -> Run:
         """Return a record of the calls that were made, those before it included.
 
-        An answer that was used in it counts once, and an LLM that could not take over was not called.
+        An answer that was used in it counts once.
         """
         used = None if self._routed is None or not self._routed.was_used else self._routed.said
-        attempts = tuple(
-            attempt
-            for attempt in (*self._before, *run.attempts)
-            if attempt is not used and attempt.error != ANOTHER_BEGAN
-        )
+        attempts = tuple(attempt for attempt in (*self._before, *run.attempts) if attempt is not used)
         if attempts == run.attempts:
             return run
         sent = [attempt for attempt in attempts if attempt.status != "skipped"]
@@ -155,6 +156,10 @@ class Exchange:
             cost_usd=sum(known) if len(known) == len(sent) else None,
             known_cost_usd=sum(known),
         )
+
+
+def _to_nobody(data: bytes) -> None:
+    """Take data that nobody wants, so that an endpoint streams."""
 
 
 class _SaidLLM:

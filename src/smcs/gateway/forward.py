@@ -15,13 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from smcs.errors import LLMError
+from smcs.gateway.protocol import Said, SaidCompletion, read_said
 from smcs.llms import DeltaSink, Member, forwarding, member_body
 from smcs.llms.protocol import require_forwarding
 from smcs.types import Choice, Completion, Delta, Request, Usage
 
-__all__ = ("ANOTHER_BEGAN", "RawLLM", "Wire", "raw_members")
+__all__ = ("RawLLM", "Wire", "raw_members")
 
-ANOTHER_BEGAN: Final = "not asked: another LLM's answer had begun"
+_ANOTHER_BEGAN: Final = "not asked: another LLM's answer had begun"
 """Why an LLM cannot take over, as it stands in the attempt that was none."""
 
 _JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError)
@@ -30,70 +31,25 @@ _WORDLESS = "(no text)"
 """Stands in the record for an answer without one, which a token limit or a filter may leave."""
 
 
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _ToolCall(msgspec.Struct):
-    index: int | None = None
-    function: _Function | None = None
-
-
-class _Message(msgspec.Struct):
-    content: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    tool_calls: list[_ToolCall] | None = None
-    refusal: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: int | None = None
-    message: _Message | None = None
-    delta: _Message | None = None
-    finish_reason: str | None = None
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-
-
-class _Body(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-
-
-_decoder = msgspec.json.Decoder(_Body)
-
-
 @dataclass
-class _Said:
+class _Whole:
     """What one choice says, put together from its pieces."""
 
     text: list[str] = field(default_factory=list[str])
     thought: list[str] = field(default_factory=list[str])
     calls: dict[int, tuple[list[str], list[str]]] = field(default_factory=dict[int, tuple[list[str], list[str]]])
 
-    def take(self, message: _Message) -> tuple[str, str]:
+    def take(self, said: Said) -> tuple[str, str]:
         """Add a piece; return the text and the reasoning in it."""
-        text = _text(message.content) or message.refusal or ""
-        thought = _text(message.reasoning_content) or _text(message.reasoning)
+        text, thought = said.text, said.thought
         if text:
             self.text.append(text)
         if thought:
             self.thought.append(thought)
-        for position, call in enumerate(message.tool_calls or ()):
-            name, arguments = self.calls.setdefault(position if call.index is None else call.index, ([], []))
-            if call.function is not None:
-                name.append(call.function.name or "")
-                arguments.append(call.function.arguments or "")
+        for index, call in said.calls():
+            name, arguments = self.calls.setdefault(index, ([], []))
+            name.append(call.name)
+            arguments.append(call.arguments)
         return text, thought
 
     def choice(self) -> Choice:
@@ -168,6 +124,8 @@ class Wire:
 class RawLLM:
     """An LLM that is sent the client's own request, whatever it is asked.
 
+    Sampling that the client says nothing of is that of the LLM, else that of the run.
+
     Args:
         member: The LLM, with what the pool lays under every request of it.
         wire: The request.
@@ -175,58 +133,63 @@ class RawLLM:
 
     def __init__(self, member: Member, wire: Wire) -> None:
         self._name = member.name
+        self._member = member
         self._llm = require_forwarding(member.llm)
-        self._body = _limited(member_body(member, wire.body), wire.max_tokens, member.sampling.max_tokens)
         self._wire = wire
 
     async def complete(self, request: Request, *, on_delta: DeltaSink | None = None) -> Completion:
         """Pass the request through; see `LLM.complete`. A call of tools counts as a text: its JSON."""
         wire = self._wire
         if wire.begun:
-            raise LLMError(ANOTHER_BEGAN, llm=self._name)
+            raise LLMError(_ANOTHER_BEGAN, llm=self._name, kind="skipped")
         wire.start()
+        body = self._body(request)
         try:
             if wire.sink is None:
-                wire.response = await self._llm.forward(self._body)
+                wire.response = await self._llm.forward(body)
                 return self._whole(wire.response)
-            return await self._stream(wire, on_delta)
+            return await self._stream(wire, body, on_delta)
         except LLMError as error:
             wire.failure = error
             raise
 
+    def _body(self, request: Request) -> dict[str, Any]:
+        """Return the client's body over the sampling of a request, in which the LLM's own is laid over the run's."""
+        body = member_body(replace(self._member, sampling=request.sampling), self._wire.body)
+        return _limited(body, self._wire.max_tokens, self._member.sampling.max_tokens)
+
     def _whole(self, body: bytes) -> Completion:
         response = self._decode(body)
-        said: list[_Said] = []
+        said: list[_Whole] = []
         for choice in response.choices or ():
-            said.append(_Said())
+            said.append(_Whole())
             if choice.message is not None:
                 said[-1].take(choice.message)
         self._wire.called_tools = any(each.calls for each in said)
-        return _completion(said, response.usage, as_is=self._wire.as_is)
+        return _completion(said, response.tokens_used() or Usage(), as_is=self._wire.as_is)
 
-    async def _stream(self, wire: Wire, on_delta: DeltaSink | None) -> Completion:
-        said: dict[int, _Said] = {}
-        usage: _Usage | None = None
-        async with aclosing(self._llm.forward_stream(self._body)) as events:
+    async def _stream(self, wire: Wire, body: Mapping[str, Any], on_delta: DeltaSink | None) -> Completion:
+        said: dict[int, _Whole] = {}
+        usage = Usage()
+        async with aclosing(self._llm.forward_stream(body)) as events:
             async for event in events:
                 chunk = self._decode(event)
-                usage = chunk.usage or usage
+                usage = chunk.tokens_used() or usage
                 says = tools = False
                 for choice in chunk.choices or ():
                     if choice.delta is None:
                         continue
-                    index = choice.index or 0
-                    text, thought = said.setdefault(index, _Said()).take(choice.delta)
+                    text, thought = said.setdefault(choice.place, _Whole()).take(choice.delta)
                     says = says or bool(text or thought)
                     tools = tools or bool(choice.delta.tool_calls)
-                    if on_delta is not None and (text or thought) and index == 0 and not wire.keep_text:
+                    if on_delta is not None and (text or thought) and choice.place == 0 and not wire.keep_text:
                         on_delta(Delta(text, thought))
                 wire.take(event, says=says, tools=tools)
         return _completion([said[index] for index in sorted(said)], usage, as_is=wire.as_is)
 
-    def _decode(self, body: bytes) -> _Body:
+    def _decode(self, body: bytes) -> SaidCompletion:
         try:
-            return _decoder.decode(body)
+            return read_said(body)
         except _JSON_ERRORS as error:
             raise LLMError(f"malformed response: {error}", llm=self._name) from error
 
@@ -250,20 +213,8 @@ def _limited(body: dict[str, Any], *limits: int | None) -> dict[str, Any]:
     return {**body, **{name: min(limit, most) for name, limit in given.items()}}
 
 
-def _completion(said: list[_Said], usage: _Usage | None, *, as_is: bool) -> Completion:
-    tokens = Usage()
-    if usage is not None:
-        details = usage.prompt_tokens_details or _Details()
-        tokens = Usage(usage.prompt_tokens, usage.completion_tokens, details.cached_tokens)
+def _completion(said: list[_Whole], usage: Usage, *, as_is: bool) -> Completion:
     choices = tuple(each.choice() for each in said)
     if as_is and not any(choice.text.strip() for choice in choices):
         choices = (Choice(_WORDLESS, reasoning=choices[0].reasoning if choices else ""),)
-    return Completion(choices, tokens)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
-    return ""
+    return Completion(choices, usage)

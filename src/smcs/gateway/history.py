@@ -17,9 +17,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from smcs.errors import InputError
-from smcs.gateway import reads
+from smcs.gateway import reads, sharing
 from smcs.gateway.database import Database
 from smcs.gateway.entries import RunFilter, RunRow, RunStatus, SpendBy, SpendRow, StoredRun, Totals, utc
+from smcs.gateway.keys import KeyRecord, read_keys
+from smcs.gateway.llm_use import LLMUse, llm_use
 
 __all__ = ("RUN_ID", "History")
 
@@ -143,7 +145,12 @@ class History:
             after = page[-1].row.cursor
 
     async def spend(
-        self, *, by: SpendBy, since: str | datetime | None = None, until: str | datetime | None = None
+        self,
+        *,
+        by: SpendBy,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        key_id: str | None = None,
     ) -> list[SpendRow]:
         """Return what was spent, in whole UTC days, pruned runs included.
 
@@ -151,17 +158,50 @@ class History:
             by: What it is added up by. By LLM, runs are those that called it.
             since: From the day of this moment on.
             until: To the day of this moment, which is left out where the moment is its midnight.
+            key_id: By this key ("": without a key); by all of them if not given.
 
         Raises:
             InputError: A moment is not valid.
             LedgerUnavailableError: The database failed.
         """
         begin, end = (None if moment is None else utc(moment) for moment in (since, until))
-        return await self._read(lambda connection: reads.spending(connection, by, begin, end))
+        return await self._read(lambda connection: reads.spending(connection, by, begin, end, key_id))
 
     async def totals(self) -> Totals:
         """Return the whole ledger in figures; they come from sums, not from rows."""
         return await self._read(reads.sum_up)
+
+    async def list_keys(self) -> tuple[KeyRecord, ...]:
+        """Return all keys in the order they were made, revoked ones too.
+
+        Raises:
+            LedgerUnavailableError: The database failed.
+        """
+        keys = await self._read(read_keys)
+        return tuple(record for _, record in keys.by_id.values()) if keys is not None else ()
+
+    async def llm_use(self, since: str | datetime | None = None) -> tuple[LLMUse, ...]:
+        """Return how each LLM did in the newest runs, 2,000 at most, by name.
+
+        Args:
+            since: Of runs from this moment on; ISO 8601, UTC where it names no zone.
+
+        Raises:
+            InputError: The moment is not valid.
+            LedgerUnavailableError: The database failed.
+        """
+        begin = None if since is None else utc(since)
+        return await self._read(lambda connection: llm_use(connection, begin))
+
+    async def is_shared(self, run_id: str) -> bool:
+        """Return whether every valid key may read a run.
+
+        Raises:
+            LedgerUnavailableError: The database failed.
+        """
+        if not RUN_ID.fullmatch(run_id):
+            return False
+        return await self._read(lambda connection: sharing.is_shared(connection, run_id))
 
     def _end_reading(self) -> None:
         self._readers.shutdown()

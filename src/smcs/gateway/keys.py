@@ -196,6 +196,24 @@ class KeyRing:
         if shape is None:
             return None
         key_id = shape.group(1)
+        await self._catch_up(key_id)
+        digest, record = self._keys.by_id.get(key_id, (_NOBODY, None))
+        if not hmac.compare_digest(_digest(text), digest) or record is None or record.revoked is not None:
+            return None
+        return record
+
+    async def get(self, key_id: str) -> KeyRecord | None:
+        """Return the record of a key by its id; `None` if there is none or it was revoked.
+
+        Raises:
+            LedgerUnavailableError: The database fails, so that nobody knows.
+        """
+        await self._catch_up(key_id)
+        _, record = self._keys.by_id.get(key_id, (_NOBODY, None))
+        return None if record is None or record.revoked is not None else record
+
+    async def _catch_up(self, key_id: str) -> None:
+        """Have a view of the keys that is fresh enough to judge one by."""
         age = self._clock() - self._seen
         if age > _FRESH_SECONDS or (key_id not in self._keys.by_id and age > _UNKNOWN_SECONDS):
             await asyncio.shield(self._refresh())
@@ -203,10 +221,6 @@ class KeyRing:
             self._refresh()
         while self._stale:
             await asyncio.shield(self._refresh())
-        digest, record = self._keys.by_id.get(key_id, (_NOBODY, None))
-        if not hmac.compare_digest(_digest(text), digest) or record is None or record.revoked is not None:
-            return None
-        return record
 
     def forget(self) -> None:
         """Look at the database before the next answer."""

@@ -24,6 +24,7 @@ from smcs.errors import InputError, RunError
 from smcs.gateway import reads, schema
 from smcs.gateway.database import Database, LedgerUnavailableError, iso
 from smcs.gateway.entries import (
+    MAX_NAME,
     AttemptSummary,
     Entry,
     Feedback,
@@ -41,6 +42,7 @@ from smcs.gateway.entries import (
 from smcs.gateway.history import RUN_ID, History
 from smcs.gateway.keys import CreateKey, KeyRecord, KeyRing, RevokeKey, check_name, new_key, read_keys
 from smcs.gateway.limits import Hold, KeyLimits, LimitReached
+from smcs.gateway.llm_use import LLMUse
 from smcs.gateway.operations import (
     AddFeedback,
     NoSuchRunError,
@@ -53,6 +55,8 @@ from smcs.gateway.operations import (
     Sweep,
 )
 from smcs.gateway.retention import Redaction, Retention, kept, pack
+from smcs.gateway.sharing import Share, ShareRun, UnshareRun
+from smcs.gateway.switches import Switch, SwitchBoard, SwitchOff, SwitchOn, read_switches
 from smcs.gateway.writer import Writer
 
 __all__ = (
@@ -63,6 +67,7 @@ __all__ = (
     "KeyLimits",
     "KeyRecord",
     "KeyUse",
+    "LLMUse",
     "Ledger",
     "LedgerUnavailableError",
     "LimitReached",
@@ -73,9 +78,11 @@ __all__ = (
     "RunFilter",
     "RunRow",
     "RunStatus",
+    "Share",
     "SpendBy",
     "SpendRow",
     "StoredRun",
+    "Switch",
     "Totals",
     "Verdict",
 )
@@ -94,6 +101,7 @@ _AT_ONCE: Final = 500
 """Rows of one transaction that sweeps or prunes: others write in between."""
 
 _MAX_FEEDBACK: Final = 20_000
+_MAX_WHY: Final = 500
 
 
 class Ledger(History):
@@ -125,6 +133,7 @@ class Ledger(History):
         self._clock = clock
         self._writer = Writer(database, clock)
         self._ring = KeyRing(lambda known: self._read(lambda connection: read_keys(connection, known)))
+        self._board = SwitchBoard(lambda: self._read(read_switches))
         self._running: set[str] = set()
         self._settling: set[asyncio.Task[None]] = set()
         self._upkeep: asyncio.Task[None] | None = None
@@ -210,15 +219,6 @@ class Ledger(History):
         self._ring.forget()
         return text, record
 
-    async def list_keys(self) -> tuple[KeyRecord, ...]:
-        """Return all keys in the order they were made, revoked ones too.
-
-        Raises:
-            LedgerUnavailableError: The database failed.
-        """
-        keys = await self._read(read_keys)
-        return tuple(record for _, record in keys.by_id.values()) if keys is not None else ()
-
     async def revoke_key(self, id_or_name: str) -> KeyRecord:
         """Make a key invalid for good: here at once, in other processes within 2 s.
 
@@ -237,6 +237,14 @@ class Ledger(History):
             LedgerUnavailableError: The database failed, so that nobody knows.
         """
         return await self._ring.find(text)
+
+    async def key(self, key_id: str) -> KeyRecord | None:
+        """Return a key that is still valid, as of at most 2 s ago, by its id; `None` where there is none.
+
+        Raises:
+            LedgerUnavailableError: The database failed, so that nobody knows.
+        """
+        return await self._ring.get(key_id)
 
     async def key_use(self) -> Mapping[str, KeyUse]:
         """Return what keys have used of their present windows, by id."""
@@ -350,6 +358,71 @@ class Ledger(History):
             run_id, key_id, self._now(), verdict, bounded(answer, _MAX_FEEDBACK), bounded(comment, _MAX_FEEDBACK)
         )
         return await self._writer.submit(AddFeedback(said))
+
+    async def share(self, run_id: str, key_id: str = "") -> Share:
+        """Let every valid key read a run; where it is shared already, the first word stands.
+
+        Args:
+            run_id: The run.
+            key_id: Whose word it is.
+
+        Raises:
+            NoSuchRunError: The ledger has no such run.
+            LedgerUnavailableError: The database failed.
+        """
+        if not RUN_ID.fullmatch(run_id):
+            raise NoSuchRunError(f"The ledger has no run {run_id!r:.80}.")
+        return await self._writer.submit(ShareRun(Share(run_id, key_id, self._now())))
+
+    async def unshare(self, run_id: str) -> bool:
+        """Let only its key and administrators read a run again; return whether others could.
+
+        Raises:
+            LedgerUnavailableError: The database failed.
+        """
+        return await self._writer.submit(UnshareRun(run_id))
+
+    # Switches
+
+    @property
+    def switched_off(self) -> Mapping[str, Switch]:
+        """LLMs that somebody switched off, by name, as of the latest `switches` or of what `watch_switches` saw."""
+        return self._board.off
+
+    async def switches(self) -> Mapping[str, Switch]:
+        """Read which LLMs somebody switched off, by name.
+
+        Raises:
+            LedgerUnavailableError: The database failed.
+        """
+        return await self._board.look()
+
+    async def watch_switches(self) -> None:
+        """Keep `switched_off` at most some seconds old, until it is cancelled."""
+        await self._board.watch()
+
+    async def switch(self, llm: str, off: bool, why: str = "", key_id: str = "") -> Mapping[str, Switch]:
+        """Switch an LLM off or on: here at once, in other processes within 5 s.
+
+        Args:
+            llm: Its name.
+            off: Whether it shall be off.
+            why: What the others are told, at most 500 characters.
+            key_id: Who does it.
+
+        Returns:
+            All LLMs that are off now.
+
+        Raises:
+            InputError: The name is too long.
+            LedgerUnavailableError: The database failed.
+        """
+        name = bounded(llm, MAX_NAME)
+        if not llm or name != llm:
+            raise InputError(f"An LLM's name is 1 to {MAX_NAME} characters, got {llm!r:.80}.")
+        operation = SwitchOff(llm, key_id, self._now(), bounded(why, _MAX_WHY)) if off else SwitchOn(llm)
+        await self._writer.submit(operation)
+        return await self._board.look()
 
     # Upkeep
 

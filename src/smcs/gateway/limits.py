@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import math
 from calendar import monthrange
-from dataclasses import KW_ONLY, dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from smcs.errors import InputError, RunError
 
@@ -35,6 +35,8 @@ __all__ = (
 
 LimitName = Literal["requests_per_minute", "tokens_per_minute", "usd_per_day", "usd_per_month", "max_concurrent"]
 """The limits a key may have."""
+
+_LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
 
 NANO: Final = 1_000_000_000
 """Nano-USD in a USD: the unit money is summed in."""
@@ -62,7 +64,7 @@ class LimitReached(RunError):  # noqa: N818 - it is an answer, not a failure
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """What a key may use; `None` is no limit."""
+    """What a key may use, and whether it may look after the others; `None` is no limit."""
 
     models: tuple[str, ...] = ()
     """Names or shell patterns such as "smcs*" of the models it may ask for; empty allows all."""
@@ -74,19 +76,21 @@ class KeyLimits:
     usd_per_month: float | None = None
     max_concurrent: int | None = None
     """Requests that may run at the same time."""
+    admin: bool = False
+    """Whether it sees the runs and the spending of all keys, and may switch LLMs off."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "models" and value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"`{field.name}` must be above 0, got {value}. Leave it out for no limit.")
+        for name in _LIMITS:
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"`{name}` must be above 0, got {value}. Leave it out for no limit.")
         if any(not pattern or len(pattern) > 200 for pattern in self.models):
             raise InputError("`models` must hold names or patterns of 1 to 200 characters, such as 'smcs*'.")
 
     @property
     def counted(self) -> bool:
         """Whether anything but the models is limited, so that requests must be counted."""
-        return any(getattr(self, field.name) is not None for field in fields(self) if field.name != "models")
+        return any(getattr(self, name) is not None for name in _LIMITS)
 
     @property
     def priced(self) -> bool:

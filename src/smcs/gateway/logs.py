@@ -284,15 +284,21 @@ class _LineHandler(logging.Handler):
         while (line := self._lines.get()) is not None:
             if self._lines.empty():
                 time.sleep(_GATHER_SECONDS)
-            lost, self._lost = self._lost, 0
-            if lost:
-                self._write(json.dumps({"level": "warning", "logger": __name__, "message": f"{lost} lines were lost"}))
-            self._write(line)
+            self._tell_lost()
+            self._write(f"{line}\n", flush=self._lines.empty())
+        self._tell_lost()
+        self._write("", flush=True)
 
-    def _write(self, line: str) -> None:
+    def _tell_lost(self) -> None:
+        lost, self._lost = self._lost, 0
+        if lost:
+            told = json.dumps({"level": "warning", "logger": __name__, "message": f"{lost} lines were lost"})
+            self._write(f"{told}\n", flush=False)
+
+    def _write(self, text: str, *, flush: bool) -> None:
         try:
-            self._stream.write(f"{line}\n")
-            if self._lines.empty():
+            self._stream.write(text)
+            if flush:
                 self._stream.flush()
         except (OSError, ValueError):
             # nobody reads any more (a broken pipe, a closed file): there is nowhere left to say so but the next line

@@ -34,15 +34,24 @@ CacheOutcome = Literal["hit", "miss", "coalesced"]
 """An answer came from the cache, did not, or came from an identical request that ran already."""
 Refusal = Literal[
     "overloaded",
+    "ledger_unavailable",
+    "bank_unavailable",
+    "llm_switched_off",
+    "invalid_api_key",
+    "host_not_allowed",
+    "origin_not_allowed",
+    "loop_detected",
+    "model_not_allowed",
+    "model_not_found",
+    "insufficient_quota",
     "requests_per_minute",
     "tokens_per_minute",
-    "usd_per_day",
-    "usd_per_month",
     "max_concurrent",
-    "key",
+    "budget_exceeded",
+    "request_too_large",
     "other",
 ]
-"""Why a request was turned away before it ran."""
+"""Why a request was turned away before it ran: the code of its error; "other" is a request that is wrong in itself."""
 
 _ENDPOINTS: Final = (
     "/v1/chat/completions",
@@ -55,6 +64,7 @@ _ENDPOINTS: Final = (
     "/health",
     "/ready",
     "/metrics",
+    "studio",
 )
 _STAGES: Final = frozenset({"retrieval", "references", "exploration", "aggregation", "scoring"})
 _STATUSES: Final = frozenset({"ok", "degraded", "failed", "cancelled", "refused"})

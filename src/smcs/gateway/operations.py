@@ -223,7 +223,7 @@ class Prune:
 
     def apply(self, work: Work) -> int:
         """Return how many were forgotten: less than `most` when no older ones are left."""
-        runs, records, feedback = schema.runs, schema.records, schema.feedback
+        runs, records, feedback, shares = schema.runs, schema.records, schema.feedback, schema.shares
         old = select(runs.c.id).where(runs.c.created < self.before)
         if self.records_only:
             old = old.join(records, records.c.run_id == runs.c.id)
@@ -232,6 +232,7 @@ class Prune:
             work.connection.execute(delete(records).where(records.c.run_id.in_(ids)))
         if ids and not self.records_only:
             work.connection.execute(delete(feedback).where(feedback.c.run_id.in_(ids)))
+            work.connection.execute(delete(shares).where(shares.c.run_id.in_(ids)))
             work.connection.execute(delete(runs).where(runs.c.id.in_(ids)))
         return len(ids)
 

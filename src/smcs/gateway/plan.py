@@ -120,9 +120,11 @@ def _virtual(request: ChatRequest, model: VirtualModel, service: Service) -> Pla
         chosen = service.config.settings(options.profile)
         base = replace(chosen, **_caps(_caps_of(chosen), base))
     settings = _settings(request, base)
-    resources = _narrowed(request, service.resources)
+    together = spec.name not in _ROUTERS
     if request.needs:
-        together = service.config.gateway.collaborate_on_tool_answers
+        together &= service.config.gateway.collaborate_on_tool_answers and request.needs == {"tools"}
+    resources = _narrowed(request, service.resources, merges=together and "aggregator" in spec.needs)
+    if request.needs:
         return _with_needs(request, model, settings, resources, spec, together=together)
     query = query_of(request.messages)
     routed = spec.name in _ROUTERS
@@ -151,7 +153,7 @@ def _with_needs(
         settings: Its parameters.
         resources: Its LLMs.
         spec: Its strategy.
-        together: Whether that strategy writes the text that ends a conversation with tools.
+        together: Whether that strategy, which is no router, writes the text that ends a conversation with tools.
     """
     check_routed(request)
     pool = {name: member for name, member in resources.pool.items() if forwarding(member.llm) is not None}
@@ -172,8 +174,7 @@ def _with_needs(
                 "tools",
                 "No LLM of the pool can call tools. Declare it where it can (`capabilities: {tools: true}`).",
             )
-    collaborates = together and spec.name not in _ROUTERS and request.needs == {"tools"}
-    if collaborates:
+    if together:
         check_collaborative(request.model_copy(update={"tools": None, "tool_choice": None}))
         check_strategy(spec, resources, settings)
     return Plan(
@@ -181,10 +182,10 @@ def _with_needs(
         model.name,
         spec if spec.name in _ROUTERS else find_strategy("rps"),
         settings,
-        query_of(request.messages) if collaborates else _plain_query(request),
+        query_of(request.messages) if together else _plain_query(request),
         replace(resources, pool=pool, aggregators=tuple(pool)[:1], mergers={}),
         request.answers,
-        (spec, resources) if collaborates else None,
+        (spec, resources) if together else None,
     )
 
 
@@ -219,8 +220,14 @@ def _caps_of(settings: Settings | LimitsConfig) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in ("max_usd", "max_seconds", "max_calls")}
 
 
-def _narrowed(request: ChatRequest, resources: Resources) -> Resources:
-    """Return the resources with only the LLMs that the request allows."""
+def _narrowed(request: ChatRequest, resources: Resources, *, merges: bool) -> Resources:
+    """Return the resources with only the LLMs that the request allows.
+
+    Args:
+        request: What was asked.
+        resources: What is there.
+        merges: Whether an LLM that may merge must be left; where none merges, any stands in its place.
+    """
     options = request.options
     pool = resources.pool
     everyone = {**pool, **resources.mergers}
@@ -239,6 +246,8 @@ def _narrowed(request: ChatRequest, resources: Resources) -> Resources:
         _check_known("smcs.aggregator", (options.aggregator,), everyone)
         aggregators = (options.aggregator, *(name for name in aggregators if name != options.aggregator))
     aggregators = tuple(name for name in aggregators if name not in (options.exclude or ()))
+    if not aggregators and not merges:
+        aggregators = tuple(pool)[:1]
     if not aggregators:
         raise invalid_request("`smcs.exclude` leaves no LLM to merge with.", "smcs.exclude")
     merge_only = {name: everyone[name] for name in aggregators if name not in pool}

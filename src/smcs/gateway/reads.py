@@ -91,8 +91,10 @@ def page_of_runs(
     return [_stored(row, tuple(feedback.get(row["id"], ()))) for row in found]
 
 
-def spending(connection: Connection, by: SpendBy, since: str | None, until: str | None) -> list[SpendRow]:
-    """Return what was spent, most of it first (by day: the latest day first)."""
+def spending(
+    connection: Connection, by: SpendBy, since: str | None, until: str | None, key_id: str | None = None
+) -> list[SpendRow]:
+    """Return what was spent, most of it first (by day: the latest day first); `key_id`: by one key."""
     table = schema.daily
     group = {
         "key": table.c.key_id,
@@ -102,6 +104,8 @@ def spending(connection: Connection, by: SpendBy, since: str | None, until: str 
         "llm": table.c.llm,
     }[by]
     query = select(group.label("name"), *_sums()).where(table.c.llm != "" if by == "llm" else table.c.llm == "")
+    if key_id is not None:
+        query = query.where(table.c.key_id == key_id)
     if since is not None:
         query = query.where(table.c.day >= since[:10])
     if until is not None:

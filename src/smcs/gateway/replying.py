@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,18 +15,8 @@ from starlette.responses import Response
 from smcs.errors import SmcsError
 from smcs.gateway.accounting import GONE, Account
 from smcs.gateway.cache import cacheable, request_key
-from smcs.gateway.errors import (
-    GatewayError,
-    broken,
-    forbidden,
-    from_error,
-    overloaded,
-    rate_limited,
-    stopping,
-    upstream_failed,
-)
-from smcs.gateway.exchange import Exchange, Listener, Outcome
-from smcs.gateway.holding import bounded
+from smcs.gateway.errors import GatewayError, broken, stopping
+from smcs.gateway.exchange import Listener, Outcome
 from smcs.gateway.http import (
     ClientGoneError,
     EventStream,
@@ -37,10 +26,9 @@ from smcs.gateway.http import (
     read_body,
     while_connected,
 )
-from smcs.gateway.ledger import Hold, KeyRecord, LedgerUnavailableError, LimitReached
-from smcs.gateway.limits import KeyLimits
-from smcs.gateway.models import PassThrough
-from smcs.gateway.plan import Plan, plan_request
+from smcs.gateway.inquiry import Inquiry, told
+from smcs.gateway.ledger import LedgerUnavailableError
+from smcs.gateway.plan import Plan
 from smcs.gateway.protocol import ChatRequest
 from smcs.gateway.service import Service
 from smcs.gateway.state import Gateway
@@ -77,11 +65,13 @@ class Reply:
     def __init__(self, gateway: Gateway, http: Request, endpoint: str) -> None:
         self._gateway = gateway
         self._http = http
-        self._account = Account(gateway, http, endpoint)
+        headers = http.headers
+        self._account = Account(
+            gateway, endpoint, traceparent=headers.get("traceparent"), tracestate=headers.get("tracestate")
+        )
+        self._inquiry = Inquiry(gateway, self._account)
         self._service = gateway.service
         self._asked: Asked | None = None
-        self._exchange: Exchange | None = None
-        self._over: asyncio.Event | None = None
 
     async def respond(self, read: Reader) -> Response:
         """Return the response; the request is in the ledger before its last byte is sent.
@@ -95,29 +85,13 @@ class Reply:
                     return await self._streamed(plan, stack)
                 return await self._whole(plan)
             except ClientGoneError:
-                await self._given_up()
+                await self._inquiry.given_up()
                 return Response(status_code=GONE)
             except asyncio.CancelledError:
-                await self._given_up()
+                await self._inquiry.given_up()
                 return error_response(stopping())
-            except SmcsError as error:
-                return await self._account.refused(_told(error))
-            except Exception:  # noqa: BLE001 - what was held for it must be freed, and the client told
-                _log.exception("a request broke")
-                return await self._account.refused(await self._account.failed(self._so_far, broken()))
-
-    @property
-    def _so_far(self) -> Run | None:
-        return None if self._exchange is None else self._exchange.so_far
-
-    async def _given_up(self) -> None:
-        """Write down that this client does not wait, once the run it began has ended.
-
-        With others who asked for the same it goes on, and whoever began it pays for it.
-        """
-        if self._over is not None:
-            await self._over.wait()
-        await self._account.given_up(self._so_far)
+            except Exception as error:  # noqa: BLE001 - what was held for it must be freed, and the client told
+                return error_response(await self._inquiry.ended(error))
 
     @property
     def _request(self) -> ChatRequest:
@@ -136,31 +110,20 @@ class Reply:
     async def _open(self, read: Reader, stack: AsyncExitStack) -> Plan:
         """Read the request, plan it, and hold what it may take."""
         gateway = self._gateway
-        key = self._account.key = await gateway.authenticate(self._http)
+        self._account.key = await gateway.authenticate(self._http)
         config = gateway.service.config.gateway
         body = await read_body(self._http, limit=round(config.max_body_megabytes * 1e6))
         service = self._service = await stack.enter_async_context(gateway.service.in_use())
         self._asked = read(body, service, self._account.run_id, int(self._account.created))
-        self._account.request = self._request
-        _check_models(self._request, key)
-        if not isinstance(service.models.get(self._request.model), PassThrough):
-            await service.prepare()
-        plan = plan_request(self._request, service)
-        limits = KeyLimits() if key is None else key.limits
-        if not limits.counted and not (plan.forwards and plan.settings.max_usd is not None):
-            await self._account.hold(Hold(0.0, 0))
-            return plan
-        most = await bounded(plan, self._request, priced=limits.priced)
-        await self._account.hold(most.hold)
-        return most.plan
+        return await self._inquiry.open(self._request, service)
 
     # Whole
 
     async def _whole(self, plan: Plan) -> Response:
         outcome, cached = await while_connected(self._http.receive, self._answered(plan, None))
-        run = self._answer_of(outcome)
+        run = self._inquiry.answer_of(outcome)
         if run is None:
-            raise await self._failed(outcome, cached=cached)
+            raise await self._inquiry.failed(outcome, cached=cached)
         info = info_of(plan, run, explain=bool(self._request.options.explain), cached=cached)
         try:
             body = self._voice.whole(outcome, run, info)
@@ -168,14 +131,6 @@ class Reply:
             raise await self._account.failed(run, error, cached=cached) from error
         await self._account.settle(run, plan, cached=cached)
         return json_response(body, headers=info.headers())
-
-    def _answer_of(self, outcome: Outcome) -> Run | None:
-        """Return the record of an answered request, under its own id; `None` where there is no answer."""
-        return None if outcome.error is not None or outcome.run is None else self._account.named(outcome.run)
-
-    async def _failed(self, outcome: Outcome, *, cached: bool) -> GatewayError:
-        error = outcome.error or upstream_failed("There is no answer.")
-        return await self._account.failed(outcome.run, error, cached=cached)
 
     async def _answered(self, plan: Plan, listener: Listener | None) -> tuple[Outcome, bool]:
         """Run the request, or take the answer of one that is the same; and say which of the two it was.
@@ -187,14 +142,14 @@ class Reply:
         streams_raw = plan.forwards and listener is not None
         sampled = {"temperature": self._request.temperature, "seed": self._request.seed}
         if streams_raw or not cacheable(sampled, "all" if config.all_requests else "deterministic"):
-            return await self._run(plan, listener), False
+            return await self._inquiry.run(plan, self._request, listener), False
         scope = "all" if config.shared else self._account.key_id
         same = request_key(self._request.model, self._sameness(), scope=scope, version=service.version)
         if (known := gateway.cache.get(same)) is not None:
             gateway.metrics.observe_cache("hit")
             record, body = msgspec.json.decode(known.body, type=tuple[Run, str | None])
             return Outcome(record, response=None if body is None else body.encode()), True
-        shared = await gateway.coalescer.run(same, lambda: self._run(plan, listener))
+        shared = await gateway.coalescer.run(same, lambda: self._inquiry.run(plan, self._request, listener))
         gateway.metrics.observe_cache("coalesced" if shared.followed else "miss")
         outcome = shared.value
         if config.megabytes and not shared.followed and outcome.is_whole:
@@ -205,17 +160,6 @@ class Reply:
     def _sameness(self) -> dict[str, object]:
         told: dict[str, object] = msgspec.json.decode(self._request.canonical())
         return told
-
-    async def _run(self, plan: Plan, listener: Listener | None) -> Outcome:
-        waiting = time.perf_counter()
-        self._over = asyncio.Event()
-        try:
-            async with self._gateway.admission.slot(self._account.key_id):
-                self._gateway.metrics.observe_wait(time.perf_counter() - waiting)
-                self._exchange = Exchange(plan, self._request, self._account.run_id, listener)
-                return await self._exchange.run()
-        finally:
-            self._over.set()
 
     # Streamed
 
@@ -236,8 +180,8 @@ class Reply:
             first = await while_connected(self._http.receive, _first(said, teller, config.keep_alive_seconds))
             if first is None:
                 outcome, cached = await task
-                if self._answer_of(outcome) is None:
-                    raise await self._failed(outcome, cached=cached)
+                if self._inquiry.answer_of(outcome) is None:
+                    raise await self._inquiry.failed(outcome, cached=cached)
         except BaseException:
             await _end(task)
             raise
@@ -269,7 +213,7 @@ class Reply:
             last = await self._last(await task, teller, plan)
         except asyncio.CancelledError:
             await _end(task)
-            await self._given_up()
+            await self._inquiry.given_up()
             if writer.has_reader:
                 await writer.write(self._voice.failed(stopping()))
             raise
@@ -282,18 +226,18 @@ class Reply:
         await _end(task)
         if not isinstance(error, SmcsError):
             _log.error("a stream broke off", exc_info=error)
-        told = _told(error) if isinstance(error, SmcsError) else broken()
+        failure = told(error) if isinstance(error, SmcsError) else broken()
         try:
-            told = await self._account.failed(self._so_far, told)
+            failure = await self._account.failed(self._inquiry.so_far, failure)
         except LedgerUnavailableError as unavailable:
-            told = _told(unavailable)
-        return self._voice.failed(told)
+            failure = told(unavailable)
+        return self._voice.failed(failure)
 
     async def _last(self, answered: tuple[Outcome, bool], teller: Teller, plan: Plan) -> bytes:
         outcome, cached = answered
-        run = self._answer_of(outcome)
+        run = self._inquiry.answer_of(outcome)
         if run is None:
-            return self._voice.failed(await self._failed(outcome, cached=cached))
+            return self._voice.failed(await self._inquiry.failed(outcome, cached=cached))
         info = info_of(plan, run, explain=bool(self._request.options.explain), cached=cached)
         await self._account.settle(run, plan, cached=cached)
         return teller.rest() + self._voice.end(outcome, run, info)
@@ -336,26 +280,3 @@ async def _next(
 async def _end(task: asyncio.Task[tuple[Outcome, bool]]) -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-def _check_models(request: ChatRequest, key: KeyRecord | None) -> None:
-    limits = KeyLimits() if key is None else key.limits
-    strategy, profile = request.options.strategy, request.options.profile
-    asked = [request.model]
-    asked += [] if strategy is None else [f"smcs/{strategy}"]
-    asked += [] if profile is None else [f"smcs-{profile}"]
-    for model in asked:
-        if not limits.allows(model):
-            raise forbidden(f"This key may not ask for {model!r}.", code="model_not_allowed")
-
-
-def _told(error: SmcsError) -> GatewayError:
-    match error:
-        case LimitReached():
-            money = error.limit in ("usd_per_day", "usd_per_month")
-            code = "insufficient_quota" if money else error.limit
-            return rate_limited(error.message, error.retry_after, code)
-        case LedgerUnavailableError():
-            return overloaded("The database with keys and limits cannot be reached.", 5.0)
-        case _:
-            return from_error(error)

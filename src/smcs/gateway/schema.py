@@ -31,11 +31,13 @@ __all__ = (
     "records",
     "reservations",
     "runs",
+    "shares",
+    "switches",
     "writers",
 )
 
-SCHEMA_VERSION = 1
-"""Raised by every change to the tables below."""
+SCHEMA_VERSION = 2
+"""Raised by every change to the tables below; version 2 added shares and switches."""
 
 metadata = MetaData()
 
@@ -158,6 +160,26 @@ feedback = Table(
     Column("verdict", Text),
     Column("answer", Text),
     Column("comment", Text),
+)
+
+# Runs that every valid key may read.
+shares = Table(
+    "gateway_shares",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    # Whose word it was; empty without a key.
+    Column("key_id", String(12), nullable=False),
+    Column("created", Text, nullable=False),
+)
+
+# LLMs that somebody switched off: a row each, until they are switched on again.
+switches = Table(
+    "gateway_switches",
+    metadata,
+    Column("llm", Text, primary_key=True),
+    Column("key_id", String(12), nullable=False),
+    Column("created", Text, nullable=False),
+    Column("why", Text, nullable=False),
 )
 
 # Sums by UTC day, which outlive the rows they were made of. The row with an empty `llm` counts whole runs, the others

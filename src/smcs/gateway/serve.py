@@ -11,12 +11,16 @@ import os
 import signal
 import socket
 import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Lifespan
 from uvicorn.supervisors import Multiprocess
 
 from smcs._network import is_loopback
@@ -30,12 +34,18 @@ from smcs.gateway.metrics import prepare_workers
 from smcs.gateway.service import Service, check_not_itself
 from smcs.gateway.settings import database_of
 
-__all__ = ("Serving", "app_from_environment", "serve")
+__all__ = ("Extension", "Serving", "app_from_environment", "serve")
 
 _log = logging.getLogger(__name__)
 
 _SERVING: Final = "SMCS_SERVING"
 """Environment variable by which worker processes learn what they serve."""
+
+Extension = Callable[[FastAPI], None]
+"""Adds pages to the application of a server."""
+
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+"""Signals that say that it is time to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +73,12 @@ class Serving:
         return found.with_gateway(**changes) if changes else found
 
 
-def serve(serving: Serving) -> None:
-    """Serve until told to stop (SIGINT, SIGTERM); running requests may end first.
+def serve(serving: Serving, extension: Extension | None = None) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM), and return once running requests have ended and all is logged.
+
+    Args:
+        serving: How.
+        extension: Pages to add; only where one process serves, since their state is in its memory.
 
     Raises:
         BankError: The bank cannot be used.
@@ -89,9 +103,28 @@ def serve(serving: Serving) -> None:
     try:
         with structured_logs(serving.log_level.upper(), log_texts=config.log_texts):
             _log.info("listening on http://%s:%d", *_address(listening))
-            _run(serving, found, public, listening)
+            if extension is not None and serving.workers > 1:
+                _log.warning("the studio is off: its pages live in one process, and %d are to serve", serving.workers)
+            _run(serving, found, public, listening, extension)
     finally:
         listening.close()
+
+
+class _Server(uvicorn.Server):
+    """A server that returns when it was told to stop: uvicorn's own sends itself the signal again, and dies of it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to the signals that say so, where this thread may."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _STOPS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class _Workers(Multiprocess):
@@ -105,19 +138,23 @@ class _Workers(Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
 
-def _run(serving: Serving, found: FoundConfig, public: bool, listening: socket.socket) -> None:
+def _run(
+    serving: Serving, found: FoundConfig, public: bool, listening: socket.socket, extension: Extension | None
+) -> None:
     common = {
         "log_config": None,
         "access_log": False,
         "server_header": False,
         "timeout_graceful_shutdown": int(found.config.gateway.stop_seconds),
         "lifespan": "on",
-        "ws": "none",
     }
     if serving.workers == 1:
-        _collect_rarely()
         app = create_app(found, database=serving.database, public=public, read_again=serving.found)
-        uvicorn.Server(uvicorn.Config(app, **common)).run(sockets=[listening])  # type: ignore[arg-type]
+        if extension is not None:
+            extension(app)
+        _collect_rarely()
+        sockets = "none" if extension is None else "websockets-sansio"
+        _Server(uvicorn.Config(app, ws=sockets, **common)).run(sockets=[listening])  # type: ignore[arg-type]
         return
     with tempfile.TemporaryDirectory(prefix="smcs-metrics-") as folder:
         prepare_workers(Path(folder))
@@ -126,6 +163,7 @@ def _run(serving: Serving, found: FoundConfig, public: bool, listening: socket.s
             plan = uvicorn.Config(
                 "smcs.gateway.serve:app_from_environment",
                 factory=True,
+                ws="none",
                 workers=serving.workers,
                 **common,  # type: ignore[arg-type]
             )
@@ -144,7 +182,24 @@ def app_from_environment() -> FastAPI:
     logs = structured_logs(serving.log_level.upper(), log_texts=found.config.gateway.log_texts)
     logs.__enter__()
     atexit.register(logs.__exit__, None, None, None)
-    return create_app(found, database=serving.database, public=public, read_again=serving.found)
+    app = create_app(found, database=serving.database, public=public, read_again=serving.found)
+    app.router.lifespan_context = _ending_well(app.router.lifespan_context)
+    return app
+
+
+def _ending_well(lifespan: Lifespan[Any]) -> Lifespan[Any]:
+    """Return a lifespan after which the process ends by itself, so that its last log lines are written.
+
+    uvicorn, which makes the servers of worker processes, would end them by sending the signal once more.
+    """
+
+    @asynccontextmanager
+    async def until_the_end(app: Any) -> AsyncIterator[Any]:
+        async with lifespan(app) as state:
+            yield state
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+
+    return until_the_end
 
 
 def _collect_rarely() -> None:

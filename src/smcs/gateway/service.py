@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from yarl import URL
 
 from smcs.config import Config, FoundConfig, Live
 from smcs.errors import ConfigError
+from smcs.gateway.errors import GatewayError
 from smcs.gateway.models import Models
+from smcs.gateway.switches import Switch
 from smcs.llms import Breaker
 from smcs.strategies import Resources
 
@@ -25,18 +27,25 @@ _log = logging.getLogger(__name__)
 _PATIENCE: Final = 60.0
 """Seconds without a word after which a call that is given up speaks against its LLM."""
 
+_AT_START: Final = ("host", "port", "database", "record", "retention_days", "tracing", "log_texts", "stop_seconds")
+"""Settings of `gateway` that a reload does not change."""
 
-class Service:
-    """What answers requests under one version of the config.
+SwitchedOff = Callable[[], Mapping[str, Switch]]
+"""Returns the LLMs that are switched off by hand at the moment, by name."""
 
-    Raises:
-        BankError: The bank cannot be used.
-        ConfigError: The config, or something it names, is wrong.
-    """
 
-    def __init__(self, found: FoundConfig) -> None:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a config describes, opened."""
+
+    live: Live
+    breakers: Mapping[str, Breaker]
+
+    @classmethod
+    def open(cls, found: FoundConfig) -> Self:
+        """Open the bank and make the pool; may take seconds, on any thread."""
         gateway = found.config.gateway
-        self.breakers: dict[str, Breaker] = {}
+        breakers: dict[str, Breaker] = {}
 
         def breaker(name: str) -> Breaker:
             made = Breaker(
@@ -45,11 +54,34 @@ class Service:
                 max_open_seconds=max(300.0, gateway.breaker_seconds),
                 patience_seconds=_PATIENCE,
             )
-            self.breakers[name] = made
+            breakers[name] = made
             return made
 
+        return cls(Live(found, breaker=breaker), breakers)
+
+
+class Service:
+    """What answers requests under one version of the config.
+
+    Args:
+        found: The config.
+        switched_off: See `SwitchedOff`; nothing is off if not given.
+        parts: What it describes, where that is open already; it is closed with the service.
+
+    Raises:
+        BankError: The bank cannot be used.
+        ConfigError: The config, or something it names, is wrong.
+    """
+
+    def __init__(
+        self, found: FoundConfig, *, switched_off: SwitchedOff | None = None, parts: _Parts | None = None
+    ) -> None:
+        parts = parts or _Parts.open(found)
+        self.breakers = parts.breakers
+        """The circuit of each LLM, by its name."""
         self.found = found
-        self._live = Live(found, breaker=breaker)
+        self._switched_off = switched_off
+        self._live = parts.live
         self._resources = self._live.resources
         self._preparing: asyncio.Task[None] | None = None
         self._users = 0
@@ -58,6 +90,32 @@ class Service:
         self.models = Models(found.config, self._resources)
         self.version = hashlib.sha256(found.config.model_dump_json().encode()).hexdigest()[:16]
         """Changes with the config; answers cached under another version are not used."""
+
+    @classmethod
+    async def open(cls, found: FoundConfig, *, switched_off: SwitchedOff | None = None) -> Self:
+        """Make one while the event loop goes on; what a wrong config has opened is closed again.
+
+        Raises:
+            BankError: The bank cannot be used.
+            ConfigError: The config, or something it names, is wrong.
+        """
+        opening = asyncio.create_task(asyncio.to_thread(_Parts.open, found))
+        try:
+            parts = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait({opening})
+            if opening.exception() is None:
+                await opening.result().live.close()
+            raise
+        try:
+            return cls(found, switched_off=switched_off, parts=parts)
+        except BaseException:
+            await parts.live.close()
+            raise
+
+    async def successor(self, found: FoundConfig) -> Self:
+        """Make the service of another config, with the same LLMs switched off; see `open`."""
+        return await self.open(found, switched_off=self._switched_off)
 
     @property
     def config(self) -> Config:
@@ -80,10 +138,37 @@ class Service:
         self._resources = await self._live.prepare(self._resources)
 
     @property
-    def resources(self) -> Resources:
-        """Pool, aggregators, embedder and bank, with the LLMs whose circuit is open named as out."""
+    def out(self) -> Mapping[str, str]:
+        """LLMs that are left alone, each with why: its circuit is open, or somebody switched it off."""
         out = {name: breaker.describe() for name, breaker in self.breakers.items() if breaker.state == "open"}
+        off = {} if self._switched_off is None else self._switched_off()
+        return out | {name: switch.words for name, switch in off.items() if name in self.breakers}
+
+    @property
+    def resources(self) -> Resources:
+        """Pool, aggregators, embedder and bank, with those named that are `out`.
+
+        They are asked only where nobody else is left, as the last aggregator or the last LLM that a request allows;
+        its run is then degraded and says so.
+        """
+        out = self.out
         return replace(self._resources, out=out) if out else self._resources
+
+    def check_not_off(self, llm: str) -> None:
+        """Refuse to ask an LLM by its name that somebody switched off.
+
+        Raises:
+            GatewayError: 503.
+        """
+        switch = None if self._switched_off is None else self._switched_off().get(llm)
+        if switch is not None:
+            why = f": {switch.why}" if switch.why else ""
+            raise GatewayError(
+                503,
+                f"{llm!r} is {switch.words} since {switch.created[:16]}Z{why}. Ask another model.",
+                type="server_error",
+                code="llm_switched_off",
+            )
 
     @asynccontextmanager
     async def in_use(self) -> AsyncIterator[Service]:
@@ -111,6 +196,7 @@ class Services:
 
     def __init__(self, service: Service) -> None:
         self.current = service
+        self._at_start = service.config.gateway
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def replace(self, found: FoundConfig) -> None:
@@ -120,18 +206,24 @@ class Services:
             BankError: The bank cannot be used; the old config stays in force.
             ConfigError: The config is wrong; the old one stays in force.
         """
-        if found.config.gateway.port != self.current.config.gateway.port:
-            _log.warning("gateway.port is read at start only: restart the server to change it")
-        fresh = Service(found)
+        fresh = await self.current.successor(found)
         try:
             await fresh.prepare()
         except BaseException:
             await fresh.close()
             raise
         old, self.current = self.current, fresh
+        self._warn_of_restart(found.config)
         task = asyncio.create_task(old.close(), name="retire a config")
         self._retiring.add(task)
         task.add_done_callback(self._retired)
+
+    def _warn_of_restart(self, config: Config) -> None:
+        """Say which settings were changed in vain."""
+        before, now = self._at_start, config.gateway
+        changed = [f"gateway.{name}" for name in _AT_START if getattr(before, name) != getattr(now, name)]
+        if changed:
+            _log.warning("not in force before the server is restarted: %s", ", ".join(changed))
 
     def _retired(self, task: asyncio.Task[None]) -> None:
         self._retiring.discard(task)

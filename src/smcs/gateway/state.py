@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 
@@ -20,7 +20,7 @@ from smcs.errors import SmcsError
 from smcs.gateway.admission import Admission
 from smcs.gateway.cache import ResponseCache
 from smcs.gateway.coalesce import Coalescer
-from smcs.gateway.errors import GatewayError, forbidden, unauthorized
+from smcs.gateway.errors import GatewayError, forbidden, stopping, unauthorized
 from smcs.gateway.http import bearer
 from smcs.gateway.ledger import Entry, KeyRecord, Ledger, Redaction, Reservation, Retention
 from smcs.gateway.logs import RequestLine, log_request
@@ -36,9 +36,16 @@ __all__ = ("Gateway", "Told")
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]*)?")
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]*)?")
 _VIA: Final = re.compile(r"[0-9a-f]{32}(, ?[0-9a-f]{32}){0,15}")
+
+_NO_KEY: Final = (
+    "No API key was sent. Send one as `Authorization: Bearer sk-smcs-...`. `smcs keys create NAME` makes one."
+)
+_BAD_KEY: Final = "The API key is not valid, or was revoked."
 
 _REDACTIONS: Final[Mapping[str, Redaction]] = {"full": "none", "no-texts": "texts", "none": "all"}
 _KEYS_SECONDS: Final = 2.0
@@ -78,7 +85,7 @@ class Gateway:
     def __init__(self, found: FoundConfig, *, database: str | None = None, public: bool = False) -> None:
         config = found.config.gateway
         self._public = public
-        self.services = Services(Service(found))
+        self.services = Services(Service(found, switched_off=lambda: self.ledger.switched_off))
         self.ledger = Ledger.open(
             database_of(found, database),
             redaction=_REDACTIONS[config.record],
@@ -93,7 +100,7 @@ class Gateway:
         tracing = config.tracing
         self.tracing: Tracing = open_tracing(None if tracing is None else TracingSettings(**tracing.model_dump()))
         self._keys_seen = (-_KEYS_SECONDS, False)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._reloading = asyncio.Lock()
         self.stopping = False
         self._know_names()
@@ -104,8 +111,14 @@ class Gateway:
         return self.services.current
 
     async def start(self) -> None:
-        """Begin the upkeep, and make the pool ready in the background."""
+        """Begin the upkeep, and make the pool ready in the background.
+
+        Raises:
+            LedgerUnavailableError: The database failed.
+        """
         self.ledger.start()
+        await self.ledger.switches()
+        self._begin(self.ledger.watch_switches(), "watch the switches")
         self._begin(self.metrics.watch(self.admission), "watch the queue")
         self._begin(self._prepare(), "prepare the pool")
 
@@ -114,7 +127,8 @@ class Gateway:
         self.stopping = True
         self.admission.close()
         for task in self._tasks:
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.services.close()
@@ -172,21 +186,39 @@ class Gateway:
             )
         if _VIA.fullmatch(passed):
             came_via.set(passed)
-        if not await self._needs_key():
-            self._check_host(http)
+        if not await self.needs_key():
+            self.check_host(http)
             return None
         text = bearer(http)
         if text is None:
-            raise unauthorized(
-                "No API key was sent. Send one as `Authorization: Bearer sk-smcs-...`. "
-                "`smcs keys create NAME` makes one."
-            )
+            raise unauthorized(_NO_KEY)
         key = await self.ledger.authenticate(text)
         if key is None:
-            raise unauthorized("The API key is not valid, or was revoked.")
+            raise unauthorized(_BAD_KEY)
         return key
 
-    async def _needs_key(self) -> bool:
+    async def still_valid(self, key: KeyRecord | None) -> KeyRecord | None:
+        """Return the key of somebody who was let in before, as it stands now; `None` where none is needed.
+
+        Raises:
+            GatewayError: 401, one is needed, or this one was revoked.
+            LedgerUnavailableError: The database failed.
+        """
+        if not await self.needs_key():
+            return None
+        if key is None:
+            raise unauthorized(_NO_KEY)
+        known = await self.ledger.key(key.id)
+        if known is None:
+            raise unauthorized(_BAD_KEY)
+        return known
+
+    async def needs_key(self) -> bool:
+        """Return whether a request needs a key to be answered.
+
+        Raises:
+            LedgerUnavailableError: The database failed.
+        """
         mode = self.service.config.gateway.keys
         if mode == "off":
             return False
@@ -199,7 +231,7 @@ class Gateway:
             self._keys_seen = (now, exist)
         return exist
 
-    def _check_host(self, http: Request) -> None:
+    def check_host(self, http: Request) -> None:
         """Refuse what a web page may send to a server that asks for no key: see `authenticate`.
 
         The header itself is read: a URL made of a request takes the server's own address where that is malformed.
@@ -265,6 +297,32 @@ class Gateway:
         )
         log_request(line)
 
+    async def attend(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
+        """Await work that ends with whoever awaits it, and with the gateway.
+
+        Args:
+            work: Runs in a task of its own, which is cancelled when the awaiting task is, and when the gateway closes.
+            name: Of the task.
+
+        Raises:
+            GatewayError: 503, the gateway was closed before the work began.
+            Exception: Whatever the work raises.
+        """
+        if self.stopping:
+            work.close()
+            raise stopping()
+        task = self._begin(work, name)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.wait({task})
+            raise
+        if task.cancelled():
+            raise stopping()
+        return task.result()
+
     def _know_names(self) -> None:
         resources = self.service.resources
         self.metrics.know(models=self.service.models, llms=(*resources.pool, *resources.mergers))
@@ -281,10 +339,11 @@ class Gateway:
         except SmcsError as error:
             _log.error("the pool is not ready: %s", error)
 
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _begin(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 @lru_cache(maxsize=256)

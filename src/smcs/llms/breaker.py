@@ -31,8 +31,8 @@ _LLM_AT_FAULT = frozenset({401, 402, 403, 404, 408, 425, 429})
 
 
 def counts_against(error: LLMError) -> bool:
-    """Return whether a failure speaks against the LLM; an empty answer and a refused request do not."""
-    if error.kind == "empty":
+    """Return whether a failure speaks against the LLM; an empty answer, a refused request and no request do not."""
+    if error.kind in ("empty", "skipped"):
         return False
     status = error.http_status
     return status is None or not 400 <= status < 500 or status in _LLM_AT_FAULT
@@ -139,7 +139,8 @@ class Breaker:
             To be called when the LLM first says something: a probe has then succeeded.
 
         Raises:
-            LLMError: The call is refused; it is not to be tried again (`retryable` is false).
+            LLMError: The call is refused: nothing is sent (`kind` is "skipped"), and it is not to be tried again
+                (`retryable` is false).
         """
         probe = self._admit(llm)
         opened, began, heard = self.opened_total, self._clock(), False
@@ -177,7 +178,7 @@ class Breaker:
             self._tell()
             return True
         wait = f"next try in {self.retry_after:.0f} s" if state == "open" else "one call is trying it"
-        raise LLMError(f"{self.describe()}; {wait}", llm=llm, retry_after=self.retry_after or None)
+        raise LLMError(f"{self.describe()}; {wait}", llm=llm, kind="skipped", retry_after=self.retry_after or None)
 
     def _learn(self, opened: int, failure: str | None) -> None:
         """Take note of how a call ended that began after so many openings; earlier calls tell old news."""
@@ -216,7 +217,12 @@ class Breaker:
 
 
 class BreakerLLM:
-    """An LLM behind a circuit breaker. Put it inside `RetryingLLM`, so that every try counts."""
+    """An LLM behind a circuit breaker.
+
+    Around `RetryingLLM`, where the pool of a gateway has it, a call counts once, however often it was tried: what
+    another try mends does not open the circuit, and the probe of a half-open one has all its tries. Inside
+    `RetryingLLM` every try counts.
+    """
 
     def __init__(self, llm: LLM, breaker: Breaker | None = None) -> None:
         self.inner = llm

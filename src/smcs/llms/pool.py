@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 _UNCHANGED = Sampling()
 _SAMPLING_NAMES = tuple(field.name for field in fields(Sampling))
-_STATUS_OF_KIND: Mapping[str, AttemptStatus] = {"timeout": "timeout", "empty": "empty"}
+_STATUS_OF_KIND: Mapping[str, AttemptStatus] = {"timeout": "timeout", "empty": "empty", "skipped": "skipped"}
 
 
 @runtime_checkable
@@ -189,13 +189,12 @@ async def attempt(
 
     Returns:
         The record. "ok" holds only choices with a text; tokens and cost of any other status but "skipped" are unknown.
+        A call that its LLM refuses to send (a circuit is open) is "skipped", unless an earlier try of it was sent.
     """
     started = clock()
     remaining = None if deadline is None else deadline - started
     if remaining is not None and remaining <= 0:
-        nothing = Usage(0, 0, 0)
-        late = "the deadline had passed before the call"
-        return Attempt(member.name, stage, "skipped", error=late, started=started, tries=0, usage=nothing, cost_usd=0.0)
+        return _unsent(member, stage, "the deadline had passed before the call", started)
     completion: Completion | None = None
     status: AttemptStatus
     error: str | None = None
@@ -209,6 +208,11 @@ async def attempt(
         except Exception as failure:  # noqa: BLE001 an LLM may be anyone's code; one that breaks must not end the run
             _log.debug("%s broke", member.name, exc_info=True)
             status, error = "error", f"{type(failure).__name__}: {failure}"
+    tries = 1 + counter.extra
+    if status == "skipped":
+        if tries == 1:
+            return _unsent(member, stage, error or "", started)
+        status, tries = "error", tries - 1
     usage = completion.usage if completion else Usage()
     recorded = completion.recorded_seconds if completion else None
     return Attempt(
@@ -220,10 +224,17 @@ async def attempt(
         http_status=http_status,
         started=started,
         seconds=clock() - started if recorded is None else recorded,
-        tries=1 + counter.extra,
+        tries=tries,
         usage=usage,
         cost_usd=member.price.cost(usage) if member.price else None,
     )
+
+
+def _unsent(member: Member, stage: Stage, why: str, started: float) -> Attempt:
+    """Return the record of a call that was not sent: it took nothing."""
+    nothing = Usage(0, 0, 0)
+    told = one_line(why, limit=500)
+    return Attempt(member.name, stage, "skipped", error=told, started=started, tries=0, usage=nothing, cost_usd=0.0)
 
 
 async def _complete(member: Member, request: Request, on_delta: DeltaSink | None, seconds: float | None) -> Completion:

@@ -98,6 +98,8 @@ class Budget:
         return held
 
     def settle(self, held: float, attempt: Attempt) -> None:
-        """Replace a reservation by the call's real cost; an unknown one keeps the worst case."""
+        """Replace a reservation by the call's real cost; an unknown one keeps the worst case, one not sent nothing."""
+        if attempt.status == "skipped":
+            self._calls -= 1
         if attempt.cost_usd is not None and self._max_usd is not None:
             self._committed_usd += attempt.cost_usd - held

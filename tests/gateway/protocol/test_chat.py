@@ -211,6 +211,13 @@ def test_an_assistant_must_have_said_something() -> None:
     chat({"role": "assistant", "content": ""})
 
 
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
+def test_the_type_that_old_harnesses_put_beside_a_text_is_harmless(role: str) -> None:
+    message = {"role": role, "content": "a", "type": "text"}
+    assert chat(message).body()["messages"] == [message]
+    assert refused(chat_body({**message, "type": "image"})).param == "messages[0].type"
+
+
 def test_equal_limits_under_both_names_are_one_limit() -> None:
     assert chat(max_tokens=5, max_completion_tokens=5).max_output_tokens == 5
 

@@ -37,6 +37,9 @@ def test_unknown_tokens_are_said_to_be_unknown() -> None:
     request = parse_embeddings(asked())
     assert json.loads(embeddings_response(request, VECTORS))["smcs"] == {"usage_known": False}
     assert json.loads(embeddings_response(request, VECTORS, tokens=0))["smcs"] == {"usage_known": True}
+    guessed = json.loads(embeddings_response(request, VECTORS, tokens=4, estimated=True, about={"run_id": "x"}))
+    assert guessed["usage"]["prompt_tokens"] == 4
+    assert guessed["smcs"] == {"run_id": "x", "usage_known": False}
 
 
 def test_one_text_is_a_list_of_one() -> None:

@@ -29,6 +29,7 @@ from smcs.gateway.protocol.completions import (
 )
 from smcs.gateway.protocol.content import conversation, query_of, retrieval_text, text_of
 from smcs.gateway.protocol.embeddings import EmbeddingsRequest, check_dimensions, embeddings_response, parse_embeddings
+from smcs.gateway.protocol.endpoint import Said, SaidCompletion, read_said
 from smcs.gateway.protocol.forwarded import ChunkReader, read_completion
 from smcs.gateway.protocol.info import SmcsInfo
 from smcs.gateway.protocol.models import ModelCard, model_list
@@ -53,6 +54,8 @@ __all__ = (
     "Need",
     "ResponseStream",
     "ResponsesRequest",
+    "Said",
+    "SaidCompletion",
     "SmcsInfo",
     "SmcsOptions",
     "TokenLogprob",
@@ -78,6 +81,7 @@ __all__ = (
     "parse_responses",
     "query_of",
     "read_completion",
+    "read_said",
     "relabelled",
     "response",
     "response_id",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -77,7 +78,14 @@ def check_dimensions(request: EmbeddingsRequest, dimensions: int) -> None:
         )
 
 
-def embeddings_response(request: EmbeddingsRequest, vectors: Vectors, *, tokens: int | None = None) -> bytes:
+def embeddings_response(
+    request: EmbeddingsRequest,
+    vectors: Vectors,
+    *,
+    tokens: int | None = None,
+    estimated: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> bytes:
     """Return the JSON of an embeddings response.
 
     Args:
@@ -85,6 +93,8 @@ def embeddings_response(request: EmbeddingsRequest, vectors: Vectors, *, tokens:
         vectors: One row per text.
         tokens: Tokens of all texts. The API has no word for unknown ones: `None` becomes 0 there, and
             `smcs.usage_known` says so.
+        estimated: Whether the tokens are a guess: `smcs.usage_known` is false for them too.
+        about: More of what is said under `smcs`.
     """
     data: list[dict[str, Any]] = []
     for index, row in enumerate(vectors):
@@ -97,7 +107,7 @@ def embeddings_response(request: EmbeddingsRequest, vectors: Vectors, *, tokens:
             "data": data,
             "model": request.model,
             "usage": {"prompt_tokens": tokens or 0, "total_tokens": tokens or 0},
-            "smcs": {"usage_known": tokens is not None},
+            "smcs": {**(about or {}), "usage_known": tokens is not None and not estimated},
         }
     )
 

@@ -107,7 +107,12 @@ _UserParts = Annotated[list[UserPart], Field(min_length=1, max_length=_MAX_PARTS
 _AssistantParts = Annotated[list[_AssistantPart], Field(max_length=_MAX_PARTS, fail_fast=True)]
 
 
-class SystemMessage(Body):
+class _Message(Body):
+    type: Literal["text"] | None = None
+    """Not of the API and said by the content already, but sent beside it by older versions of lm-evaluation-harness."""
+
+
+class SystemMessage(_Message):
     """Instructions."""
 
     role: Literal["system"]
@@ -115,7 +120,7 @@ class SystemMessage(Body):
     name: Name | None = None
 
 
-class DeveloperMessage(Body):
+class DeveloperMessage(_Message):
     """Instructions, as newer clients call them."""
 
     role: Literal["developer"]
@@ -123,7 +128,7 @@ class DeveloperMessage(Body):
     name: Name | None = None
 
 
-class UserMessage(Body):
+class UserMessage(_Message):
     """What the user says."""
 
     role: Literal["user"]
@@ -167,7 +172,7 @@ class CustomToolCall(Body):
 AnyToolCall = Annotated[ToolCall | CustomToolCall, Field(discriminator="type")]
 
 
-class AssistantMessage(Body):
+class AssistantMessage(_Message):
     """What an assistant said, or wants called."""
 
     role: Literal["assistant"]
@@ -188,7 +193,7 @@ class AssistantMessage(Body):
     """Left over, like the field before, from a response that came through LiteLLM."""
 
 
-class ToolMessage(Body):
+class ToolMessage(_Message):
     """What a tool returned."""
 
     role: Literal["tool"]
@@ -198,7 +203,7 @@ class ToolMessage(Body):
     """Not of the API, but sent by many clients."""
 
 
-class FunctionMessage(Body):
+class FunctionMessage(_Message):
     """What a function returned; the deprecated form of a tool's message."""
 
     role: Literal["function"]
