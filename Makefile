@@ -19,11 +19,11 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 
 $(VENV)/.run: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,gateway]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,gateway,studio]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,gateway,otel,bench,int8,grading,hub,postgres]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,gateway,studio,otel,bench,int8,grading,hub,postgres]' --group dev
 	@touch $@ $(VENV)/.run
 
 # A venv of its own: several of these clients need an older `openai` than the tests above.
@@ -59,8 +59,15 @@ lint: $(VENV)/.dev ## Check format, lint and the floors of the house
 types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
+.PHONY: browser
+browser: $(VENV)/.dev ## Install Chromium for the tests of the studio, where there is none
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -q && apt-get install -y -q --no-install-recommends chromium; \
+	else $(BIN)/playwright install chromium; fi
+
 .PHONY: unit
-unit: $(VENV)/.dev ## Run the tests (fetches the two smallest models, 0.2 GB, once)
+unit: $(VENV)/.dev browser ## Run the tests (fetches the two smallest models, 0.2 GB, once)
 	@$(BIN)/smcs models pull smollm2-135m all-minilm-l6-v2
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup --ignore tests/e2e/test_clients.py
 
@@ -70,6 +77,10 @@ clients: $(VENV)/clients/.done ## Run real clients (openai, LiteLLM, LangChain, 
 
 .PHONY: test
 test: lint types unit clients ## Format check, lint, types and tests
+
+.PHONY: screenshots
+screenshots: $(VENV)/.dev browser ## Draw the pages of the studio for the docs
+	$(BIN)/python docs/studio/screenshots.py
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Run the performance benchmarks (minutes)

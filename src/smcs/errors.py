@@ -80,7 +80,7 @@ class LLMError(RunError):
         self.llm = llm
         """Pool name of the LLM."""
         self.kind = kind
-        """`AttemptStatus` the failure is recorded under: "error", "timeout", "empty", or "skipped": nothing was sent."""
+        """`AttemptStatus` the failure is recorded under: "error", "timeout", "empty", or "skipped" (never sent)."""
         self.http_status = http_status
         """HTTP status, if one was received."""
         self.retry_after = retry_after

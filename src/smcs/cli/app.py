@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from smcs import __version__
-from smcs.cli import ask, bank, bench, keys, models, pool, reproduce, runs, serve, strategies, tasks, tune
+from smcs.cli import ask, bank, bench, keys, models, pool, reproduce, runs, serve, strategies, studio, tasks, tune
 from smcs.errors import SmcsError, UserError
 
 __all__ = ("app", "main")
@@ -31,6 +31,7 @@ app.command("reproduce", help=reproduce.HELP)(reproduce.reproduce)
 app.add_typer(runs.app, name="runs")
 app.command("serve", help=serve.HELP)(serve.serve)
 app.add_typer(strategies.app, name="strategies")
+app.command("studio", help=studio.HELP)(studio.studio)
 app.add_typer(tasks.app, name="tasks")
 app.command("tune", help=tune.HELP)(tune.tune)
 

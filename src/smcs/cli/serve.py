@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-__all__ = ("HELP", "serve")
+if TYPE_CHECKING:
+    from smcs.gateway.serve import Extension
+
+__all__ = ("HELP", "find_studio", "serve")
 
 HELP = "Serve the pool as one model behind the OpenAI API. Without a config file the embedded local pool is served."
 
@@ -22,6 +25,9 @@ def serve(
     database: Annotated[str | None, typer.Option(help="Path or URL of the database with keys and runs.")] = None,
     workers: Annotated[int, typer.Option(help="Server processes.")] = 1,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    studio: Annotated[
+        bool | None, typer.Option("--studio/--no-studio", help="Serve the web pages too; else the config says.")
+    ] = None,
 ) -> None:
     """Check, listen, serve until told to stop."""
     from smcs.errors import InputError, MissingExtraError
@@ -34,14 +40,31 @@ def serve(
         from smcs.gateway.serve import serve as run
     except ImportError as error:
         raise MissingExtraError("Serving", "gateway") from error
-    run(
-        Serving(
-            config=None if config is None else str(config),
-            bank=bank,
-            host=host,
-            port=port,
-            database=database,
-            workers=workers,
-            log_level=log_level.lower(),
-        )
+    serving = Serving(
+        config=None if config is None else str(config),
+        bank=bank,
+        host=host,
+        port=port,
+        database=database,
+        workers=workers,
+        log_level=log_level.lower(),
     )
+    wanted = serving.found().config.gateway.studio if studio is None else studio
+    run(serving, find_studio(required=bool(studio)) if wanted else None)
+
+
+def find_studio(*, required: bool) -> Extension | None:
+    """Return what adds the studio to a server; `None` where it is not installed.
+
+    Raises:
+        MissingExtraError: It is not installed, and `required`.
+    """
+    from smcs.errors import MissingExtraError
+
+    try:
+        from smcs.studio.mounting import add_studio
+    except ModuleNotFoundError as error:
+        if required:
+            raise MissingExtraError("The studio", "studio") from error
+        return None
+    return add_studio

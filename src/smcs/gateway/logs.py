@@ -39,7 +39,7 @@ __all__ = (
 )
 
 _log = logging.getLogger("smcs.gateway.requests")
-_LOGGERS: Final = ("smcs", "uvicorn", "asyncio")
+_LOGGERS: Final = ("smcs", "uvicorn", "asyncio", "nicegui")
 _MAX_NAME: Final = 200
 _MAX_TEXT: Final = 20_000
 _MAX_CAUSES: Final = 5
@@ -254,6 +254,12 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a line says anything: a page's connection that comes or goes is none, and names the page."""
+    comes_or_goes = isinstance(record.msg, str) and ("WebSocket" in record.msg or record.msg.startswith("connection "))
+    return not (record.name == "uvicorn.error" and record.levelno <= logging.INFO and comes_or_goes)
+
+
 class _LineHandler(logging.Handler):
     """Writes lines on a thread of its own; when that falls far behind, lines are counted instead of kept."""
 
@@ -325,6 +331,7 @@ def structured_logs(
     """
     handler = _LineHandler(sys.stderr if stream is None else stream, capacity)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(_is_news)
     handler.addFilter(SecretFilter(log_texts=log_texts))
     taken = [logging.getLogger(name) for name in loggers]
     before = [(log, log.handlers, log.level, log.propagate) for log in taken]

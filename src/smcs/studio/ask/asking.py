@@ -1,0 +1,113 @@
+"""What can be asked here, with what options, what it will take, and what went wrong: the page without its elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import ValidationError
+
+from smcs.errors import InputError, SmcsError
+from smcs.gateway.errors import GatewayError, forbidden
+from smcs.gateway.holding import bounded
+from smcs.gateway.ledger import KeyLimits
+from smcs.gateway.models import PassThrough, VirtualModel
+from smcs.gateway.plan import plan_request
+from smcs.gateway.protocol import ChatRequest, SmcsOptions
+from smcs.strategies import CallEstimate
+from smcs.studio.ask.words import plural
+from smcs.studio.frame import Studio, format_count, format_seconds, format_usd
+
+__all__ = ("Model", "estimate_line", "expected", "failure_words", "models_for", "options_of", "steers")
+
+Model = VirtualModel | PassThrough
+
+_ROUTERS: Final = frozenset({"single", "rps", "simple_router"})
+_FIELDS: Final[Mapping[str, str]] = {
+    "k": "LLMs asked",
+    "n": "Merged answers",
+    "max_usd": "Most US dollars",
+    "max_seconds": "Most seconds",
+}
+
+
+def models_for(studio: Studio) -> dict[str, Model]:
+    """Return what the viewer's key may ask for and the pool can do, by name, virtual models first."""
+    service, key = studio.service(), studio.viewer.key
+    limits = KeyLimits() if key is None else key.limits
+    return {model.name: model for model in service.models.usable(service.resources) if limits.allows(model.name)}
+
+
+def steers(model: Model | None) -> bool:
+    """Return whether the number of LLMs and of merged answers means anything to a model."""
+    return isinstance(model, VirtualModel) and model.spec.name not in _ROUTERS
+
+
+def options_of(model: Model | None, values: Mapping[str, float | None]) -> SmcsOptions | None:
+    """Return the options of a request, those left out that mean nothing to the model; `None` where none is set.
+
+    Args:
+        model: Who is asked.
+        values: `k`, `n`, `max_usd` and `max_seconds`, where they are given.
+
+    Raises:
+        InputError: One is out of bounds; the message names it in the page's words.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    if not steers(model):
+        given = {name: value for name, value in given.items() if name not in ("k", "n")}
+    if not given:
+        return None
+    try:
+        return SmcsOptions.model_validate(
+            {name: int(value) if name in ("k", "n") and value == int(value) else value for name, value in given.items()}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise InputError(f"{_FIELDS.get(name, name)}: {first['msg'].lower()}.") from error
+
+
+async def expected(studio: Studio, request: ChatRequest) -> CallEstimate:
+    """Return what a request is expected to take, as `/v1/estimate` does; no LLM is called.
+
+    Raises:
+        SmcsError: The request would be refused.
+    """
+    key = studio.viewer.key
+    limits = KeyLimits() if key is None else key.limits
+    if not limits.allows(request.model):
+        raise forbidden(f"This key may not ask for {request.model!r}.", code="model_not_allowed")
+    async with studio.service().in_use() as service:
+        await service.prepare()
+        plan = plan_request(request, service)
+        return (await bounded(plan, request, priced=limits.priced)).estimate
+
+
+def estimate_line(name: str, estimate: CallEstimate) -> str:
+    """Return what a question will take in one sentence."""
+    most = "" if estimate.most_calls == estimate.calls else f" (at most {estimate.most_calls:,})"
+    cost = format_usd(estimate.cost_usd, estimate.known_cost_usd)
+    bound = "" if estimate.most_usd is None or estimate.most_usd == 0 else f" (at most {format_usd(estimate.most_usd)})"
+    read, written = format_count(estimate.prompt_tokens), format_count(estimate.completion_tokens)
+    tokens = f"{read} tokens read, {written} written"
+    return f"{name}: about {plural(estimate.calls, 'call')}{most}, {tokens}, cost {cost}{bound}."
+
+
+def failure_words(error: SmcsError) -> str:
+    """Return why there is no answer, and what can be done."""
+    if not isinstance(error, GatewayError):
+        return str(error)
+    match error.code:
+        case "model_not_allowed":
+            advice = "Choose another model, or ask whoever runs this server for a key that may use it."
+        case "insufficient_quota":
+            advice = "The budget of your key is used up."
+        case "upstream_failed":
+            advice = "The Pool page says which LLMs respond."
+        case "budget_exceeded":
+            advice = "Raise the limits under Options."
+        case _:
+            advice = ""
+    wait = f"Try again in {format_seconds(error.retry_after)}." if error.retry_after else ""
+    return " ".join(part for part in (error.message, advice, wait) if part)

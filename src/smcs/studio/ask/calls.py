@@ -1,0 +1,217 @@
+"""The calls of one run: who is asked, what has been written so far, and how each call ended."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from smcs.run import AttemptStarted, Candidate
+from smcs.strategies.prompts import unwrap
+from smcs.studio.ask.state import Call
+from smcs.studio.ask.words import why_failed
+from smcs.types import Attempt, Stage
+
+__all__ = ("CallBook",)
+
+
+@dataclass(slots=True)
+class _Live:
+    """What calls of one LLM for one purpose write; events do not say which of several calls a piece belongs to."""
+
+    several: bool
+    """Whether pieces of several texts come in, so that they make no sense together."""
+    running: int = 0
+    pieces: list[str] = field(default_factory=list[str])
+    size: int = 0
+
+    def text(self) -> str:
+        """Return what is written, where it is one text."""
+        if self.several:
+            return ""
+        self.pieces[:] = ["".join(self.pieces)]
+        return self.pieces[0]
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    llm: str
+    stage: Stage
+    started: float
+    members: tuple[str, ...] = ()
+    attempt: Attempt | None = None
+    live: _Live | None = None
+
+
+class CallBook:
+    """Keeps the calls of a run in the order in which they began."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._live: dict[tuple[str, str], _Live] = {}
+        self._order: list[str] = []
+        self._closed: str | None = None
+        self.attempts: list[Attempt] = []
+        """Those that have ended."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether anybody was called."""
+        return bool(self._entries)
+
+    @property
+    def running(self) -> int:
+        """Calls that go on."""
+        return sum(entry.attempt is None for entry in self._entries)
+
+    @property
+    def merging(self) -> bool:
+        """Whether anything was begun to be merged."""
+        return any(entry.stage == "aggregation" for entry in self._entries)
+
+    def recruit(self, names: Iterable[str]) -> None:
+        """Take down who is to be asked, best first."""
+        self._order = list(names)
+
+    def replace(self, lost: str, by: str) -> None:
+        """Let an LLM stand behind the one whose place it takes, whichever of the two was recruited."""
+        if lost in self._order and by not in self._order:
+            self._order.insert(self._order.index(lost) + 1, by)
+        elif by in self._order and lost not in self._order:
+            self._order.insert(self._order.index(by), lost)
+
+    def start(self, event: AttemptStarted, *, several: bool) -> None:
+        """Take down a call that was sent.
+
+        Args:
+            event: The call.
+            several: Whether it may write more than one text.
+        """
+        key = (event.llm, event.stage)
+        live = self._live.get(key)
+        if live is None or not live.running:
+            live = self._live[key] = _Live(several)
+        else:
+            live.several = True
+        live.running += 1
+        self._entries.append(_Entry(event.llm, event.stage, event.at, event.members, live=live))
+
+    def write(self, llm: str, stage: Stage, text: str) -> None:
+        """Take down a piece of text."""
+        live = self._live.get((llm, stage))
+        if live is not None:
+            live.pieces.append(text)
+            live.size += len(text)
+
+    def finish(self, attempt: Attempt) -> None:
+        """Take down how a call ended."""
+        self.attempts.append(attempt)
+        entry = next(
+            (
+                each
+                for each in reversed(self._entries)
+                if each.attempt is None
+                and (each.llm, each.stage) == (attempt.llm, attempt.stage)
+                and each.started <= attempt.started
+            ),
+            None,
+        )
+        if entry is None:
+            self._entries.append(_Entry(attempt.llm, attempt.stage, attempt.started, attempt=attempt))
+            return
+        entry.attempt, entry.started = attempt, attempt.started
+        if entry.live is not None:
+            entry.live.running -= 1
+
+    def close(self, why: str = "") -> None:
+        """Say that nothing more comes: who waits is not asked any more, what runs was given up."""
+        self._closed = why
+
+    def answers(self) -> tuple[Call, ...]:
+        """Return the calls for an LLM's own answer: recruited ones best first, then the others as they began."""
+        calls = self._calls("reference", ())
+        asked = {call.llm for call in calls}
+        waiting = () if self._closed is not None else tuple(name for name in self._order if name not in asked)
+        calls += [Call(f"{name}/reference/0", name, "reference", "waiting") for name in waiting]
+        place = {name: at for at, name in enumerate(self._order)}
+        return tuple(sorted(calls, key=lambda call: place.get(call.llm, len(place))))
+
+    def merges(self, candidates: Sequence[Candidate]) -> tuple[Call, ...] | None:
+        """Return the calls that merge; `None` as long as there is none.
+
+        Args:
+            candidates: What they wrote; says whose answers a call saw that is known from the record alone.
+        """
+        return tuple(self._calls("aggregation", candidates)) or None
+
+    def span(self, stage: Stage) -> tuple[float, float | None] | None:
+        """Return when the first call of a stage began and the last one ended (`None`: it goes on)."""
+        entries = [each for each in self._entries if each.stage == stage and _sent(each)]
+        if not entries:
+            return None
+        ended = [each.attempt.started + each.attempt.seconds for each in entries if each.attempt is not None]
+        return min(each.started for each in entries), max(ended) if len(ended) == len(entries) else None
+
+    def _calls(self, stage: Stage, candidates: Sequence[Candidate]) -> list[Call]:
+        entries = sorted((each for each in self._entries if each.stage == stage), key=lambda each: each.started)
+        seen: Counter[str] = Counter()
+        members = _members(candidates)
+        calls: list[Call] = []
+        for entry in entries:
+            key = f"{entry.llm}/{stage}/{seen[entry.llm]}"
+            seen[entry.llm] += 1
+            known = entry.members or _matching(entry, members)
+            calls.append(self._call(entry, key, known))
+        return calls
+
+    def _call(self, entry: _Entry, key: str, members: tuple[str, ...]) -> Call:
+        attempt = entry.attempt
+        if attempt is None:
+            live = entry.live
+            over = self._closed is not None
+            return Call(
+                key,
+                entry.llm,
+                entry.stage,
+                "cancelled" if over else "running",
+                started=entry.started,
+                seconds=None,
+                why=self._closed or "",
+                members=members,
+                live="" if live is None else live.text(),
+                written=0 if live is None else live.size,
+            )
+        return Call(
+            key,
+            entry.llm,
+            entry.stage,
+            attempt.status,
+            started=attempt.started,
+            seconds=attempt.seconds,
+            texts=tuple(choice.text for choice in attempt.choices),
+            why=why_failed(attempt.status, attempt.error, attempt.http_status),
+            members=members,
+            usage=attempt.usage,
+            cost_usd=attempt.cost_usd,
+            tries=attempt.tries,
+        )
+
+
+def _sent(entry: _Entry) -> bool:
+    return entry.attempt is None or entry.attempt.status != "skipped"
+
+
+def _members(candidates: Sequence[Candidate]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return whose answers a text was made of; a text that was made of different ones says nothing."""
+    found: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
+    for candidate in candidates:
+        if candidate.members and candidate.text:
+            found[candidate.llm, candidate.text].add(candidate.members)
+    return {key: next(iter(members)) for key, members in found.items() if len(members) == 1}
+
+
+def _matching(entry: _Entry, members: dict[tuple[str, str], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return whose answers a merge saw, found by the text it wrote; empty where that is not known."""
+    choices = () if entry.attempt is None else entry.attempt.choices
+    keys = ((entry.llm, unwrap(choice.text)) for choice in choices)
+    return next((members[key] for key in keys if key in members), ())

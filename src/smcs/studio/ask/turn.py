@@ -1,0 +1,122 @@
+"""One question and its answers: each model asked runs in a task of its own, folded as it goes and shown beside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from nicegui import ui
+
+from smcs.errors import SmcsError
+from smcs.gateway.inside import Listener, ask
+from smcs.gateway.protocol import ChatRequest
+from smcs.run import Run
+from smcs.studio.ask.asking import failure_words
+from smcs.studio.ask.parts import plain
+from smcs.studio.ask.progress import Fold, of_run
+from smcs.studio.ask.run_view import RunView
+from smcs.studio.frame import Studio
+
+__all__ = ("Turn",)
+
+_SECONDS: float = 0.2
+"""Between two updates of what is shown."""
+
+
+@dataclass(eq=False)
+class _Side:
+    """One model being asked."""
+
+    request: ChatRequest
+    fold: Fold
+    view: RunView
+    task: asyncio.Task[Run | None]
+    begun: float
+
+
+class Turn:
+    """Asks one or two models the same, and shows them side by side in the element it is made in.
+
+    Args:
+        studio: Whose viewer asks.
+        question: What is asked, as it is shown.
+        requests: One for each model.
+    """
+
+    def __init__(self, studio: Studio, question: str, requests: Sequence[ChatRequest]) -> None:
+        self._studio = studio
+        self._sides: list[_Side] = []
+        with ui.element("article").classes("smcs-stack") as self._box:
+            self._box.props("aria-label='A question and its answer'")
+            with (
+                ui.element("div")
+                .props("data-testid=question-asked")
+                .style("border-left: 3px solid var(--smcs-accent); padding: .1rem .8rem")
+            ):
+                ui.label("Your question").classes("smcs-muted smcs-small")
+                plain(question).style("white-space: pre-wrap")
+            with ui.element("div").classes("smcs-grid" if len(requests) > 1 else "smcs-stack"):
+                for request in requests:
+                    with ui.element("div").classes("smcs-stack").style("min-width: 0") as box:
+                        box.props["data-testid"] = f"side-{len(self._sides)}"
+                        if len(requests) > 1:
+                            plain(request.model).style("font-weight: 650")
+                        self._begin(request)
+
+    def _begin(self, request: ChatRequest) -> None:
+        fold = Fold()
+        view = RunView(self._studio)
+        view.show(fold.progress())
+        task = asyncio.create_task(self._ask(request, fold), name="ask from the studio")
+        self._sides.append(_Side(request, fold, view, task, time.monotonic()))
+
+    async def _ask(self, request: ChatRequest, fold: Fold) -> Run | None:
+        """Return the record; `None` where there is no answer, and the fold says why."""
+        try:
+            asked = await ask(
+                self._studio.gateway,
+                request,
+                self._studio.viewer.key,
+                run_id=uuid4().hex,
+                listener=Listener(fold.add),
+            )
+        except asyncio.CancelledError:
+            fold.end("stopped")
+            raise
+        except SmcsError as error:
+            fold.end("failed", failure_words(error))
+            return None
+        return asked.run
+
+    async def watch(self) -> str | None:
+        """Show what happens until all is over.
+
+        Returns:
+            The first model's answer; `None` if there is none.
+        """
+        pending = {side.task for side in self._sides}
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=_SECONDS)
+            for side in self._sides:
+                if side.task in pending | done and not self._box.is_deleted:
+                    self._show(side)
+        first = self._sides[0].task
+        run = None if first.cancelled() else first.result()
+        return None if run is None else run.answer
+
+    def _show(self, side: _Side) -> None:
+        run = side.task.result() if side.task.done() and not side.task.cancelled() else None
+        side.view.show(side.fold.progress(time.monotonic() - side.begun) if run is None else of_run(run))
+
+    def stop(self) -> None:
+        """Cancel what still runs, with every call to an LLM."""
+        for side in self._sides:
+            side.task.cancel()
+
+    def collapse(self) -> None:
+        """Make room for the next question."""
+        for side in self._sides:
+            side.view.collapse()

@@ -1,0 +1,127 @@
+"""Small parts that the Bank pages share. All text may come from anywhere and is shown as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from smcs.studio.frame import link_to
+
+__all__ = ("Column", "Linked", "command", "notice", "percent", "points", "table", "turning")
+
+
+_FIRST: Final = "min-width: 13rem; overflow-wrap: anywhere"
+_TEXT: Final = "min-width: 9rem; overflow-wrap: anywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    numeric: bool = False
+    """Whether it holds figures, which stand on the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A cell that leads somewhere."""
+
+    text: str
+    path: str
+
+
+def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[str | Linked]], *, row_id: str = "") -> None:
+    """Show a table, which scrolls in its own box where it is too wide.
+
+    Args:
+        caption: What it shows, for screen readers.
+        columns: Its columns; the first one names the rows.
+        rows: Its cells.
+        row_id: `data-testid` of every row, a constant.
+    """
+    box = ui.element("div").classes("smcs-scroll").props("tabindex=0 role=region")
+    box.props["aria-label"] = caption
+    with box, ui.element("table").classes("smcs-table"):
+        with ui.element("thead"), ui.element("tr"):
+            for column in columns:
+                head = TextElement(tag="th", text=column.name).props("scope=col")
+                if column.numeric:
+                    head.classes("smcs-num")
+        with ui.element("tbody"):
+            for row in rows:
+                with ui.element("tr") as line:
+                    if row_id:
+                        line.props(f"data-testid={row_id}")
+                    for place, (column, cell) in enumerate(zip(columns, row, strict=True)):
+                        _cell(column, cell, names_row=place == 0)
+
+
+def command(line: str | None) -> None:
+    """Show a command for the shell, with a button that copies it; nothing where there is none."""
+    if line is None:
+        return
+    with ui.element("div").classes("smcs-row").style("flex-wrap: nowrap; gap: .25rem; min-width: 0"):
+        box = ui.element("div").classes("smcs-scroll").props("tabindex=0 role=region aria-label=Command")
+        box.style("min-width: 0; padding: .2rem .55rem; border-radius: 6px; background: var(--smcs-sunken)")
+        box.style("white-space: pre-wrap")
+        with box:
+            TextElement(tag="code", text=line).props("dir=ltr data-testid=bank-command")
+        copy = ui.button(icon="content_copy", on_click=lambda: ui.clipboard.write(line))
+        copy.props("flat dense round size=sm aria-label='Copy the command'")
+
+
+def notice(*lines: str) -> ui.element:
+    """Show something worth knowing."""
+    with ui.element("div").classes("smcs-notice") as box:
+        ui.icon("info").props("aria-hidden=true")
+        with ui.element("div").style("min-width: 0"):
+            for line in lines:
+                ui.label(line).props("dir=auto")
+    return box
+
+
+def turning(page: int, pages: int, before: str, after: str, what: str) -> None:
+    """Show where in a list one is, and links to the pages beside; nothing where there is only one.
+
+    Args:
+        page: Counts from 1.
+        pages: How many there are.
+        before: Address of the page before.
+        after: Address of the page after.
+        what: What the pages are of, a constant.
+    """
+    if pages < 2:
+        return
+    with ui.element("nav").classes("smcs-row") as box:
+        box.props["aria-label"] = f"Pages of {what}"
+        if page > 1:
+            link_to("← Previous", before).props("rel=prev data-testid=bank-previous")
+        ui.label(f"Page {page:,} of {pages:,}").classes("smcs-muted")
+        if page < pages:
+            link_to("Next →", after).props("rel=next data-testid=bank-next")
+
+
+def percent(share: float | None) -> str:
+    """Return a share as people read it."""
+    return "unknown" if share is None else f"{100 * share:.1f}%"
+
+
+def points(difference: float) -> str:
+    """Return a difference of two shares, in percentage points, with its sign."""
+    return f"{100 * difference:+.1f}".replace("-", "\u2212")
+
+
+def _cell(column: Column, cell: str | Linked, *, names_row: bool) -> None:
+    shown = ui.element("td") if isinstance(cell, Linked) else TextElement(tag="td", text=cell)
+    if column.numeric:
+        shown.classes("smcs-num")
+    else:
+        shown.props("dir=auto").style(_FIRST if names_row else _TEXT)
+    if isinstance(cell, Linked):
+        with shown:
+            link_to(cell.text, cell.path).props("dir=auto")

@@ -1,0 +1,84 @@
+"""The studio on the gateway's application."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fastapi import FastAPI
+from nicegui import Client, core, ui
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from smcs.gateway.state import Gateway
+from smcs.studio.door import Door
+from smcs.studio.frame import Download, PageSpec, Studio, show_page
+from smcs.studio.pages import DOWNLOADS, PAGES
+from smcs.studio.sessions import Sessions
+from smcs.studio.viewer import Viewer
+
+__all__ = ("add_studio",)
+
+_REFRESH_SECONDS: Final = 0.2
+_RECONNECT_SECONDS: Final = 10.0
+
+
+def add_studio(app: FastAPI) -> None:
+    """Mount the studio at `/` of a gateway's application, whose own routes come first.
+
+    NiceGUI has one set of pages for a process, so this is called once in it, with one worker.
+    """
+    sessions = Sessions()
+
+    def gateway() -> Gateway:
+        running: Gateway = app.state.gateway
+        return running
+
+    paths = re.compile("|".join(_pattern(path) for path in (*(page.path for page in PAGES), *DOWNLOADS)))
+    ui.run_with(
+        app,
+        title="smcs studio",
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        binding_refresh_interval=_REFRESH_SECONDS,
+        reconnect_timeout=_RECONNECT_SECONDS,
+        show_welcome_message=False,
+        gzip_middleware_factory=None,
+    )
+    mounted = app.router.routes[-1]
+    if not isinstance(mounted, Mount):
+        raise RuntimeError("NiceGUI did not mount itself last")  # pragma: no cover - another NiceGUI
+    door = Door(mounted.app, gateway, lambda path: paths.fullmatch(path) is not None, sessions)
+    mounted.app = door
+    for page in PAGES:
+        _add_page(page, PAGES, gateway, door)
+    for path, answer in DOWNLOADS.items():
+        _add_download(path, answer, gateway)
+
+
+def _add_page(page: PageSpec, menu: Sequence[PageSpec], gateway: Callable[[], Gateway], door: Door) -> None:
+    async def show(request: Request, client: Client) -> None:
+        viewer: Viewer = request.scope["smcs.viewer"]
+
+        async def still_valid() -> bool:
+            return await door.viewer(request.headers) is not None
+
+        await show_page(page, menu, Studio(gateway(), viewer), client, request, still_valid)
+
+    ui.page(page.path, title=f"{page.title} · smcs")(show)
+
+
+def _add_download(path: str, answer: Download, gateway: Callable[[], Gateway]) -> None:
+    async def send(request: Request) -> Response:
+        viewer: Viewer = request.scope["smcs.viewer"]
+        return await answer(request, Studio(gateway(), viewer))
+
+    core.app.router.routes.insert(0, Route(path, send, methods=["GET"]))
+
+
+def _pattern(path: str) -> str:
+    """Return what matches the paths of a route."""
+    return re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))
