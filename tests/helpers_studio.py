@@ -69,8 +69,15 @@ def _script(name: str, seed: int, latency: float) -> dict[str, Any]:
     return {"replies": replies, "latency": latency, "spread": 0.1, "seed": seed}
 
 
-def write_config(folder: Path, *, keys: str = "off", latency: float = 0.3) -> Path:
-    """Write a config of three LLMs that answer, of which `alpha` is best at sums, and one that merges."""
+def write_config(folder: Path, *, keys: str = "off", latency: float = 0.3, extra: Sequence[str] = ()) -> Path:
+    """Write a config of three LLMs that answer, of which `alpha` is best at sums, and one that merges.
+
+    Args:
+        folder: Where it is written, and where bank and ledger are.
+        keys: See `GatewayConfig.keys`.
+        latency: Seconds of every call.
+        extra: More LLMs, which merge too and answer at once.
+    """
     pool: list[dict[str, Any]] = [
         {
             "name": name,
@@ -82,6 +89,7 @@ def write_config(folder: Path, *, keys: str = "off", latency: float = 0.3) -> Pa
         for seed, name in enumerate(_RANKS)
     ]
     pool.append({**pool[0], "name": "merger", "script": _script("merger", 9, latency), "aggregates_only": True})
+    pool += [{**pool[-1], "name": name, "script": _script(name, 10, 0.0)} for name in extra]
     config = {
         "pool": pool,
         "aggregators": ["merger"],

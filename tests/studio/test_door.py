@@ -9,7 +9,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from smcs.gateway.errors import forbidden
@@ -43,7 +43,7 @@ class FakeGateway:
     async def needs_key(self) -> bool:
         return self.needs
 
-    def check_host(self, http: Request) -> None:
+    def check_host(self, http: HTTPConnection) -> None:
         if http.headers.get("host") != HOST:
             raise forbidden("not here", code="host_not_allowed")
 
@@ -227,6 +227,8 @@ async def test_without_keys_only_this_machine_is_let_in() -> None:
     assert (await house.call("/")).status == 200
     assert house.inner.seen[-1]["smcs.viewer"].is_admin
     assert (await house.call("/", host="evil.example")).status == 403
+    assert await house.connect(origin=f"http://{HOST}")
+    assert not await house.connect(origin="http://evil.example", host="evil.example")
 
 
 async def test_every_script_of_a_page_is_marked_and_nothing_else_may_run() -> None:

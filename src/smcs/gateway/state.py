@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from smcs import __version__
 from smcs._network import is_loopback
@@ -231,7 +231,7 @@ class Gateway:
             self._keys_seen = (now, exist)
         return exist
 
-    def check_host(self, http: Request) -> None:
+    def check_host(self, http: HTTPConnection) -> None:
         """Refuse what a web page may send to a server that asks for no key: see `authenticate`.
 
         The header itself is read: a URL made of a request takes the server's own address where that is malformed.

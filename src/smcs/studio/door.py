@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -146,8 +146,12 @@ class Door:
         """Let a page's live connection in: from this site only, and signed in."""
         headers = Headers(scope=scope)
         try:
+            if not await self._gateway().needs_key():
+                self._gateway().check_host(HTTPConnection(scope))
             welcome = scope["path"].startswith(_SOCKET) and _same_origin(headers)
             welcome = welcome and await self.viewer(headers) is not None
+        except GatewayError:
+            welcome = False
         except SmcsError as error:
             _log.warning("a page of the studio could not be connected: %s", error)
             welcome = False

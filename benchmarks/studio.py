@@ -1,0 +1,292 @@
+"""What the studio costs: first views over a full database, watchers of running questions, and what the API feels of it.
+
+A real `smcs serve` over scripted LLMs, with a ledger of 100,000 runs and a bank of 100,000 questions x 3 LLMs, and
+real Chromium, which shares the machine with the server (so views are slower than for a person elsewhere). CPU is that
+of the server's process alone.
+
+    python benchmarks/studio.py [--runs 100000] [--questions 100000] [--viewers 20] [--rounds 5] [--json PATH]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+from playwright.sync_api import Browser, Page
+from sqlalchemy import create_engine
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from helpers_studio import chromium, serve_studio, write_config
+from smcs.bank import QuestionBank
+from smcs.embedders import HashingEmbedder
+from smcs.gateway import schema
+from smcs.gateway.ledger import Ledger
+from smcs.types import Outcome, Question
+
+PAGES = {
+    "Ask": ("/", "[data-testid=question]"),
+    "Runs": ("/runs", "[data-testid=run-row]"),
+    "Bank": ("/bank", "[data-testid=bank-figures]"),
+    "LLMs": ("/pool", "[data-testid=pool-row]"),
+    "Spend": ("/spend", "[data-testid=spend-totals]"),
+}
+_ROWS_AT_ONCE = 5_000
+_PATIENCE = 120_000
+"""Milliseconds that a page may take to show what is waited for."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+async def fill_ledger(path: Path, runs: int) -> None:
+    """Write runs as the gateway would have, without their records."""
+    async with Ledger.open(str(path), create=True):
+        pass
+    attempts = json.dumps([{"llm": name, "stage": "reference", "status": "ok"} for name in ("alpha", "beta", "gamma")])
+    start = datetime.now(UTC) - timedelta(days=60)
+    step = timedelta(days=60) / runs
+    engine = create_engine(f"sqlite:///{path}")
+    for first in range(0, runs, _ROWS_AT_ONCE):
+        numbers = range(first, min(first + _ROWS_AT_ONCE, runs))
+        with engine.begin() as connection:
+            connection.execute(schema.runs.insert(), [row(at, start + at * step, attempts) for at in numbers])
+    with engine.begin() as connection:
+        connection.execute(schema.daily.insert(), [day(start + timedelta(days=at), runs // 60) for at in range(60)])
+    engine.dispose()
+
+
+def day(moment: datetime, runs: int) -> dict[str, Any]:
+    """Return the sums of one day as a row of the ledger."""
+    return {
+        "day": moment.date().isoformat(),
+        "key_id": "",
+        "model": "smcs",
+        "strategy": "smcs_guarded",
+        "llm": "",
+        "runs": runs,
+        "failed": 0,
+        "degraded": 0,
+        "calls": 3 * runs,
+        "prompt_tokens": 100 * runs,
+        "completion_tokens": 200 * runs,
+        "known_nano": 90_000 * runs,
+        "unknown": 0,
+    }
+
+
+def row(number: int, moment: datetime, attempts: str) -> dict[str, Any]:
+    """Return one run as a row of the ledger."""
+    return {
+        "id": f"{number:032x}",
+        "created": moment.isoformat(timespec="milliseconds"),
+        "endpoint": "/v1/chat/completions",
+        "model": ("smcs", "smcs/rps", "alpha")[number % 3],
+        "strategy": ("smcs_guarded", "rps", "")[number % 3],
+        "key_id": "",
+        "status": ("ok", "ok", "ok", "ok", "degraded", "failed")[number % 6],
+        "http_status": 200,
+        "streamed": number % 2,
+        "cached": 0,
+        "degraded": "[]",
+        "calls": 3,
+        "prompt_tokens": 100,
+        "completion_tokens": 200,
+        "cached_tokens": 0,
+        "nano": 90_000,
+        "known_nano": 90_000,
+        "charged_nano": 90_000,
+        "seconds": 1.5,
+        "question": f"add the numbers {number} and {number + 1}",
+        "error": None,
+        "user": None,
+        "stage_seconds": "{}",
+        "metadata": "{}",
+        "attempts": attempts,
+        "settled": moment.timestamp(),
+    }
+
+
+async def fill_bank(path: Path, questions: int) -> None:
+    """Write a bank whose three LLMs have an outcome for every question."""
+    bank = QuestionBank.create(path)
+    rng = np.random.default_rng(0)
+    names = [f"subject {number}" for number in range(20)]
+    subjects = [names[i % len(names)] for i in range(questions)]
+    made = [
+        Question(f"q/{i}", f"question {i} about matter {i % 977} of {subject}", task="bench", subject=subject)
+        for i, subject in enumerate(subjects)
+    ]
+    bank.add_questions(made)
+    for llm, share in (("alpha", 0.8), ("beta", 0.6), ("gamma", 0.4)):
+        bank.add_llm(llm)
+        right = rng.random(questions) < share
+        bank.record(Outcome(made[i].id, llm, float(right[i])) for i in range(questions))
+    await bank.embed(HashingEmbedder())
+    bank.close()
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds that the server, a child of this process, has used."""
+    fields = Path(f"/proc/{server_pid()}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def server_pid() -> int:
+    """Return the child of this process that serves."""
+    for task in Path("/proc/self/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if b"serve" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                return int(child)
+    raise RuntimeError("the server is gone")
+
+
+@contextmanager
+def tab(browser: Browser) -> Iterator[Page]:
+    """Open a tab with an empty cache."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def first_views(browser: Browser, url: str, rounds: int) -> dict[str, dict[str, float]]:
+    """Measure from the address to what a page is about: with an empty cache, then once more in the same tab."""
+    found: dict[str, dict[str, float]] = {}
+    for name, (path, what) in PAGES.items():
+        cold: list[float] = []
+        again: list[float] = []
+        for _ in range(rounds):
+            with tab(browser) as page:
+                for times in (cold, again):
+                    begun = time.perf_counter()
+                    page.goto(url + path)
+                    page.wait_for_selector(what)
+                    times.append(time.perf_counter() - begun)
+        found[name] = {"first": cold[0], "median": statistics.median(cold), "again": statistics.median(again)}
+    return found
+
+
+def ask(page: Page) -> None:
+    """Send a question."""
+    page.fill("[data-testid=question]", "add the numbers 3 and 4")
+    page.press("[data-testid=question]", "Enter")
+
+
+def watchers(browser: Browser, url: str, viewers: int) -> dict[str, float]:
+    """Measure the server's CPU while people look at a question each that takes some seconds."""
+    contexts = [browser.new_context() for _ in range(viewers)]
+    try:
+        pages = [context.new_page() for context in contexts]
+        for page in pages:
+            page.set_default_timeout(_PATIENCE)
+            page.goto(url)
+            page.wait_for_selector("[data-testid=question]")
+        ask(pages[0])  # the first question under a bank pays for what is learned of it
+        pages[0].wait_for_selector("[data-testid=step-cost]")
+        begun, used = time.perf_counter(), cpu_seconds()
+        time.sleep(10)
+        idle = (cpu_seconds() - used) / (time.perf_counter() - begun)
+        for page in pages:
+            ask(page)
+        pages[-1].wait_for_selector("[data-testid=step-pool]")
+        begun, used = time.perf_counter(), cpu_seconds()
+        time.sleep(8)
+        return {"idle": idle, "running": (cpu_seconds() - used) / (time.perf_counter() - begun)}
+    finally:
+        for context in contexts:
+            context.close()
+
+
+def api_latency(url: str, seconds: float, rate: float = 20.0) -> dict[str, float]:
+    """Return the latency of an LLM asked through the API at a steady rate, in seconds."""
+
+    async def load() -> list[float]:
+        times: list[float] = []
+        body = {"model": "fast", "messages": [{"role": "user", "content": "add the numbers 3 and 4"}]}
+
+        async def one(session: aiohttp.ClientSession) -> None:
+            begun = time.perf_counter()
+            async with session.post(f"{url}/v1/chat/completions", json=body) as answer:
+                answer.raise_for_status()
+                await answer.read()
+            times.append(time.perf_counter() - begun)
+
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+            for _ in range(int(seconds * rate)):
+                group.create_task(one(session))
+                await asyncio.sleep(1 / rate)
+        return sorted(times)
+
+    times = asyncio.run(load())
+    return {"median": statistics.median(times), "p99": times[int(len(times) * 0.99)]}
+
+
+def beside_pages(browser: Browser, url: str, seconds: float) -> dict[str, dict[str, float]]:
+    """Measure the API alone, and while somebody goes from page to page."""
+    found: dict[str, dict[str, float]] = {}
+
+    def measure(name: str) -> threading.Thread:
+        thread = threading.Thread(target=lambda: found.update({name: api_latency(url, seconds)}))
+        thread.start()
+        return thread
+
+    measure("alone").join()
+    thread = measure("beside pages")
+    with tab(browser) as page:
+        while thread.is_alive():
+            for path, what in PAGES.values():
+                page.goto(url + path)
+                page.wait_for_selector(what)
+                page.wait_for_timeout(1_000)
+    return found
+
+
+def main() -> None:
+    """Fill, serve, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--questions", type=int, default=100_000)
+    parser.add_argument("--viewers", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="smcs-studio-bench-") as name:
+        folder = Path(name)
+        config = write_config(folder, latency=10.0, extra=("fast",))
+        asyncio.run(fill_ledger(folder / "ledger.db", asked.runs))
+        asyncio.run(fill_bank(folder / "bank.db", asked.questions))
+        with serve_studio(config) as (url, _), chromium() as browser:
+            found: dict[str, Any] = {}
+            print(f"First view, {asked.runs:,} runs, {asked.questions:,} bank questions (seconds)")
+            found["views"] = first_views(browser, url, asked.rounds)
+            for page, times in found["views"].items():
+                print(
+                    f"  {page:<8} first {times['first']:.2f}, median {times['median']:.2f}, again {times['again']:.2f}",
+                    flush=True,
+                )
+            watched = found["watchers"] = watchers(browser, url, asked.viewers)
+            shares = f"{watched['idle']:.1%} of a core idle, {watched['running']:.1%} while each watches a run"
+            print(f"{asked.viewers} viewers: {shares}", flush=True)
+            found["api"] = beside_pages(browser, url, 20.0)
+            for case, times in found["api"].items():
+                print(f"API {case}: median {times['median'] * 1e3:.1f} ms, p99 {times['p99'] * 1e3:.1f} ms")
+    if asked.json is not None:
+        asked.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
