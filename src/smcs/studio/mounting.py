@@ -21,7 +21,6 @@ from smcs.studio.viewer import Viewer
 
 __all__ = ("add_studio",)
 
-_REFRESH_SECONDS: Final = 0.2
 _RECONNECT_SECONDS: Final = 10.0
 
 
@@ -43,7 +42,7 @@ def add_studio(app: FastAPI) -> None:
         dark=None,
         language="en-US",
         tailwind=False,
-        binding_refresh_interval=_REFRESH_SECONDS,
+        binding_refresh_interval=None,  # nothing here is bound, and looking costs every viewer
         reconnect_timeout=_RECONNECT_SECONDS,
         show_welcome_message=False,
         gzip_middleware_factory=None,
