@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from smcs.cli.app import app
+from smcs.cli.serve import find_studio
+from smcs.errors import MissingExtraError
+
+CONFIG = """
+pool:
+  - {{name: alpha, kind: scripted}}
+aggregators: [alpha]
+embedder: {{kind: hashing}}
+gateway: {{port: {port}, database: ledger.db}}
+"""
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Answers as a gateway does when it is asked for its health."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status":"ok","version":"0"}')
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def running() -> Iterator[int]:
+    """Return the port of what looks like a gateway."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def config(folder: Path, port: int) -> str:
+    file = folder / "smcs.yaml"
+    file.write_text(CONFIG.format(port=port))
+    return str(file)
+
+
+def test_a_gateway_that_runs_already_is_only_opened(
+    running: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *_: pytest.fail("a second server was started"))
+    done = CliRunner().invoke(app, ["studio", "-c", config(tmp_path, running)])
+    assert done.exit_code == 0, done.output
+    assert f"http://localhost:{running}/" in done.output
+    assert opened == [f"http://localhost:{running}/"]
+
+
+def test_otherwise_it_is_served_with_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[object] = []
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments: served.append(arguments[1]))
+    done = CliRunner().invoke(app, ["studio", "--no-browser", "-c", config(tmp_path, 0)])
+    assert done.exit_code == 0, done.output
+    assert served == [find_studio(required=True)]
+
+
+@pytest.mark.parametrize(("flags", "has_pages"), [([], True), (["--no-studio"], False), (["--studio"], True)])
+def test_serving_with_and_without_pages(
+    flags: list[str], has_pages: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[object] = []
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments: served.append(arguments[1]))
+    done = CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0), *flags])
+    assert done.exit_code == 0, done.output
+    assert [each is not None for each in served] == [has_pages]
+
+
+def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "smcs.studio.mounting", None)
+    assert find_studio(required=False) is None
+    with pytest.raises(MissingExtraError, match=r"smcs\[studio\]"):
+        find_studio(required=True)
