@@ -59,7 +59,7 @@ def test_a_gateway_that_runs_already_is_only_opened(
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *_: pytest.fail("a second server was started"))
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *_, **__: pytest.fail("a second server was started"))
     done = CliRunner().invoke(app, ["studio", "-c", config(tmp_path, running)])
     assert done.exit_code == 0, done.output
     assert f"http://localhost:{running}/" in done.output
@@ -68,7 +68,7 @@ def test_a_gateway_that_runs_already_is_only_opened(
 
 def test_otherwise_it_is_served_with_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[object] = []
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments: served.append(arguments[1]))
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments, **_: served.append(arguments[1]))
     done = CliRunner().invoke(app, ["studio", "--no-browser", "-c", config(tmp_path, 0)])
     assert done.exit_code == 0, done.output
     assert served == [find_studio(required=True)]
@@ -79,14 +79,32 @@ def test_serving_with_and_without_pages(
     flags: list[str], has_pages: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[object] = []
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments: served.append(arguments[1]))
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments, **_: served.append(arguments[1]))
     done = CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0), *flags])
     assert done.exit_code == 0, done.output
     assert [each is not None for each in served] == [has_pages]
 
 
-def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "smcs.studio.mounting", None)
+def without(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a module missing, and the studio not imported yet."""
+    for name in [name for name in sys.modules if name.startswith("smcs.studio")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+
+
+def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without("nicegui", monkeypatch)
     assert find_studio(required=False) is None
+    served: list[tuple[object, str]] = []
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda _, pages, *, note: served.append((pages, note)))
+    CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0)])
+    assert served[0][0] is None
+    assert "smcs[studio]" in served[0][1]
     with pytest.raises(MissingExtraError, match=r"smcs\[studio\]"):
         find_studio(required=True)
+
+
+def test_a_broken_studio_is_not_taken_for_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    without("smcs.studio.door", monkeypatch)
+    with pytest.raises(ModuleNotFoundError, match="door"):
+        find_studio(required=False)

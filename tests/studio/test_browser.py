@@ -100,7 +100,7 @@ def test_the_answers_stream_in_while_the_question_is_worked_on(browser: Browser,
         page.goto(slow.url)
         ask(page, QUESTION)
         expect(at(page, "step-answers")).to_contain_text("Three")
-        assert at(page, "answer").inner_text().strip() == "" or at(page, "stop").is_enabled()
+        assert at(page, "stop").is_enabled()
         expect(at(page, "answer")).to_contain_text("Three and four are 7")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ("HELP", "find_studio", "serve")
 
 HELP = "Serve the pool as one model behind the OpenAI API. Without a config file the embedded local pool is served."
+
+_NOT_INSTALLED: Final = "the studio's pages are not installed (pip install 'smcs[studio]'): serving the API alone"
 
 
 def serve(
@@ -50,7 +52,8 @@ def serve(
         log_level=log_level.lower(),
     )
     wanted = serving.found().config.gateway.studio if studio is None else studio
-    run(serving, find_studio(required=bool(studio)) if wanted else None)
+    pages = find_studio(required=bool(studio)) if wanted else None
+    run(serving, pages, note=_NOT_INSTALLED if wanted and pages is None else "")
 
 
 def find_studio(*, required: bool) -> Extension | None:
@@ -64,6 +67,8 @@ def find_studio(*, required: bool) -> Extension | None:
     try:
         from smcs.studio.mounting import add_studio
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "smcs":
+            raise
         if required:
             raise MissingExtraError("The studio", "studio") from error
         return None

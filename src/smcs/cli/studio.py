@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-import urllib.error
 import urllib.request
 import webbrowser
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -52,7 +52,7 @@ def _is_up(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}health", timeout=2) as answer:  # noqa: S310 our own address
             return b'"version"' in answer.read(1_000)
-    except (OSError, urllib.error.URLError):
+    except (OSError, HTTPException):
         return False
 
 

@@ -73,12 +73,13 @@ class Serving:
         return found.with_gateway(**changes) if changes else found
 
 
-def serve(serving: Serving, extension: Extension | None = None) -> None:
+def serve(serving: Serving, extension: Extension | None = None, *, note: str = "") -> None:
     """Serve until told to stop (SIGINT, SIGTERM), and return once running requests have ended and all is logged.
 
     Args:
         serving: How.
         extension: Pages to add; only where one process serves, since their state is in its memory.
+        note: What whoever starts the server has to say in its log.
 
     Raises:
         BankError: The bank cannot be used.
@@ -103,6 +104,8 @@ def serve(serving: Serving, extension: Extension | None = None) -> None:
     try:
         with structured_logs(serving.log_level.upper(), log_texts=config.log_texts):
             _log.info("listening on http://%s:%d", *_address(listening))
+            if note:
+                _log.info(note)
             if extension is not None and serving.workers > 1:
                 _log.warning("the studio is off: its pages live in one process, and %d are to serve", serving.workers)
             _run(serving, found, public, listening, extension)

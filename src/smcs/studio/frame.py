@@ -254,7 +254,7 @@ def _dollars(usd: float) -> str:
         return "$0"
     if usd >= 1:
         return f"${usd:,.2f}"
-    places = min(12, max(4, 1 - math.floor(math.log10(usd))))
+    places = max(4, 1 - math.floor(math.log10(usd)))
     return f"${usd:.{places}f}"
 
 
