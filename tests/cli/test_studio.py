@@ -3,12 +3,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import smcs
 from smcs.cli.app import app
 from smcs.cli.serve import find_studio
 from smcs.errors import MissingExtraError
@@ -85,26 +87,37 @@ def test_serving_with_and_without_pages(
     assert [each is not None for each in served] == [has_pages]
 
 
-def without(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a module missing, and the studio not imported yet."""
-    for name in [name for name in sys.modules if name.startswith("smcs.studio")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, module, None)
+def _studio_modules() -> list[str]:
+    return [name for name in sys.modules if name.startswith("smcs.studio")]
+
+
+@contextmanager
+def without(module: str) -> Iterator[None]:
+    """Have a module missing and the studio not imported yet; afterwards all is as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smcs, "studio", None, raising=False)
+        for name in _studio_modules():
+            patch.delitem(sys.modules, name)
+        patch.setitem(sys.modules, module, None)
+        try:
+            yield
+        finally:
+            for name in _studio_modules():
+                del sys.modules[name]
 
 
 def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without("nicegui", monkeypatch)
-    assert find_studio(required=False) is None
     served: list[tuple[object, str]] = []
     monkeypatch.setattr("smcs.gateway.serve.serve", lambda _, pages, *, note: served.append((pages, note)))
-    CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0)])
+    with without("nicegui"):
+        assert find_studio(required=False) is None
+        CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0)])
+        with pytest.raises(MissingExtraError, match=r"smcs\[studio\]"):
+            find_studio(required=True)
     assert served[0][0] is None
     assert "smcs[studio]" in served[0][1]
-    with pytest.raises(MissingExtraError, match=r"smcs\[studio\]"):
-        find_studio(required=True)
 
 
-def test_a_broken_studio_is_not_taken_for_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    without("smcs.studio.door", monkeypatch)
-    with pytest.raises(ModuleNotFoundError, match="door"):
+def test_a_broken_studio_is_not_taken_for_a_missing_one() -> None:
+    with without("smcs.studio.door"), pytest.raises(ModuleNotFoundError, match="door"):
         find_studio(required=False)
