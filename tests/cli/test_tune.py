@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,58 @@ def test_what_is_better_is_written_with_where_it_comes_from(
     assert "bank abcdef012345, 5 folds, seed 0: right by vote +5.00 points [+2.00, +8.00]" in text
     settings = load_config(Path("smcs.yaml")).settings()
     assert (settings.k, settings.guard.certain, settings.support_base) == (2, 0.9, 120)
+
+
+def record_runs(smcs: Callable[..., Any], *more: str) -> None:
+    """Let SMCS answer four questions with the pool of `write_config`, and keep the answers."""
+    write_config(parameters={"k": 3, "n": 4, "support_base": 120})
+    rows = [{"id": str(i), "question": f"question {i}", "answer": "x", "split": "validation"} for i in range(4)]
+    Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("own.yaml").write_text("name: own\ngrader: exact\ndata: own.jsonl\ncolumns: {split: split}\n")
+    asked = ("--tasks", "own.yaml", "--split", "validation", "--strategies", "smcs")
+    done = smcs("bench", "run", *asked, "--record", "s.db", "--out", "r.jsonl", *more)
+    assert done.code == 0, done.err
+
+
+def test_candidates_are_tried_on_recorded_answers(smcs: Callable[..., Any]) -> None:
+    record_runs(smcs, "--max-tokens", "50")
+    done = smcs("tune", "--folds", "2", "--results", "r.jsonl.gz", "--replay", "s.db", "--profile", "paper", "--json")
+    assert done.code == 0, done.err
+    choices = json.loads(done.out)["choices"]
+    candidates = next(one for one in choices if one["parameters"] == ["n", "balance"])
+    assert candidates["present"] == [4, 1.0]
+    assert candidates["present_value"] == 1.0
+    tried = {tuple(values) for values, _ in candidates["curve"]}
+    assert tried == {(n, balance) for n in (2, 3, 4) for balance in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)}
+
+
+def test_answers_that_are_not_recorded_are_no_evidence(smcs: Callable[..., Any]) -> None:
+    record_runs(smcs, "--max-tokens", "50")
+    Path("smcs.yaml").write_text(Path("smcs.yaml").read_text().replace("k: 3", "k: 2"))
+    done = smcs("tune", "--folds", "2", "--results", "r.jsonl.gz", "--replay", "s.db", "--profile", "paper", "--json")
+    assert done.code == 0, done.err
+    candidates = next(one for one in json.loads(done.out)["choices"] if one["parameters"] == ["n", "balance"])
+    assert candidates["why_not"] == "no question has a score under the present values"
+
+
+def test_a_replay_needs_a_result_file_that_says_what_was_asked(smcs: Callable[..., Any]) -> None:
+    record_runs(smcs)
+    done = smcs("tune", "--replay", "s.db")
+    assert done.code != 0
+    assert "--replay needs --results" in done.err
+    results = smcs("tune", "--results", "r.jsonl.gz", "--replay", "none.db")
+    assert "There is no answer store" in results.err
+    header, *rows = gzip.decompress(Path("r.jsonl.gz").read_bytes()).decode().splitlines()
+    for config, message in (
+        ({}, "does not say which questions"),
+        ({"split": "validation", "limit": "x"}, "does not say"),
+    ):
+        changed = json.dumps({**json.loads(header), "config": config})
+        Path("other.jsonl").write_text("\n".join([changed, *rows]) + "\n")
+        refused = smcs("tune", "--results", "other.jsonl", "--replay", "s.db")
+        assert refused.code != 0
+        assert message in refused.err
+        assert len(refused.err.strip().splitlines()) == 2  # the first says that it replays
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def tune(
     folds: int = 5,
     seed: int = 0,
     results: ResultFile | None = None,
+    replayed: ResultFile | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> Tuning:
     """Choose gamma, N_sup_base, K and the guard's parameters on a bank, and what else a result file allows.
@@ -93,6 +94,7 @@ def tune(
         folds: Parts the bank is cut into, at least 2.
         seed: Of the cut and of the bootstrap.
         results: Recorded runs *on questions that nothing will be tested on*, for n, lambda and the worth of merging.
+        replayed: The same runs with many n and lambda (`replay_candidates`), to choose these from instead.
         on_progress: Told what is being measured.
 
     Raises:
@@ -101,7 +103,7 @@ def tune(
     """
     tuner = Tuner(bank, settings, names=names, embedder=embedder, folds=folds, seed=seed)
     choices = []
-    for label, step in tuner.steps(results):
+    for label, step in tuner.steps(results, replayed):
         if on_progress is not None:
             on_progress(label)
         choices.append(step())
@@ -146,7 +148,9 @@ class Tuner:
         self._found: dict[tuple[int, float], _Floats] = {}
         self._learned: dict[tuple[int, Shrinkage], VoteWorth] = {}
 
-    def steps(self, results: ResultFile | None) -> list[tuple[str, Callable[[], Choice]]]:
+    def steps(
+        self, results: ResultFile | None, replayed: ResultFile | None = None
+    ) -> list[tuple[str, Callable[[], Choice]]]:
         """Return what is measured, by name, in order."""
         steps: list[tuple[str, Callable[[], Choice]]] = [
             ("support set", self.support),
@@ -157,7 +161,7 @@ class Tuner:
             return [*steps, ("candidates", lambda: nothing(("n", "balance"), "no result file was given"))]
         return [
             *steps,
-            ("candidates", lambda: candidates_of_arms(results, self._settings, self._seed)),
+            ("candidates", lambda: candidates_of_arms(replayed or results, self._settings, self._seed)),
             ("aggregator", lambda: aggregator_accuracy(results, self._settings)),
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,11 @@ def tune(
         Path | None,
         typer.Option(help="Result file of recorded runs on questions that nothing is tested on: for n and lambda."),
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(help="Answer store of those runs: n and lambda that nobody ran are tried on its answers."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="With --replay: local data; else SMCS_DATA.")] = None,
     folds: Annotated[int, typer.Option(min=2, help="Parts the bank is cut into.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the cut and of the bootstrap.")] = 0,
     write: Annotated[bool, typer.Option("--write", help="Put what is beyond chance into the config file.")] = False,
@@ -37,15 +43,24 @@ def tune(
     """Measure, print, and on request write."""
     from smcs.bench import read_results
     from smcs.bench.tuning import tune as measure
+    from smcs.bench.tuning_replay import Recording, replay_candidates
     from smcs.cli._console import stderr
     from smcs.config import find_config
-    from smcs.errors import ConfigError
+    from smcs.errors import ConfigError, InputError
 
     found = find_config(config)
     if write and not Path(found.source).is_file():
         raise ConfigError(f"--write needs a config file, and {found.source} is none. Name one with --config.")
+    if replay is not None and results is None:
+        raise InputError("--replay needs --results: the result file says which questions the store's answers are to.")
     recorded = None if results is None else read_results(results)
     console = stderr()
+    replayed = None
+    if replay is not None and recorded is not None:
+        console.print("replaying: candidates")
+        used = profile or found.config.profile
+        recording = Recording(recorded, replay, config=config, profile=used, bank=bank, data=data)
+        replayed = asyncio.run(replay_candidates(recording, found.config.settings(used)))
     with _opened(found, bank) as opened:
         embedder = _embedded(opened, found)
         tuning = measure(
@@ -56,6 +71,7 @@ def tune(
             folds=folds,
             seed=seed,
             results=recorded,
+            replayed=replayed,
             on_progress=lambda label: console.print(f"measuring: {label}"),
         )
     if write:
@@ -77,8 +93,6 @@ def _opened(found: FoundConfig, name: str | None) -> QuestionBank:
 
 def _embedded(bank: QuestionBank, found: FoundConfig) -> str:
     """Return the name of the config's embedder once every bank question has a vector of it."""
-    import asyncio
-
     from smcs.config import build_embedder
 
     embedder = build_embedder(found.config.embedder, found.folder)
