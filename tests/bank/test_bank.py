@@ -252,7 +252,7 @@ def test_urls_of_both_databases(place: Place) -> None:
 
 
 def test_a_database_that_fails_is_a_run_error(bank: QuestionBank, place: Place) -> None:
-    place.execute("bank", "DROP TABLE bank_outcomes")
+    place.execute("bank", "DROP TABLE bank_answer_embeddings", "DROP TABLE bank_outcomes")
     with pytest.raises(RunError, match="could not be used") as caught:
         bank.answered("a")
     assert "\n" not in str(caught.value)

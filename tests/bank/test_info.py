@@ -4,6 +4,7 @@ import numpy as np
 
 from helpers_bank import EMBEDDER, Place, outcome, question
 from smcs.bank import Accuracy, EmbedderInfo
+from smcs.bank.schema import SCHEMA_VERSION
 
 
 def test_counts_and_accuracy_leave_out_what_is_missing(place: Place) -> None:
@@ -16,7 +17,7 @@ def test_counts_and_accuracy_leave_out_what_is_missing(place: Place) -> None:
         bank.add_questions([question(1, choices=("x", "y"))], replace=True)
         bank.record([outcome(1, "b", 0.5)])
         info = bank.info()
-    assert (info.questions, info.outcomes, info.missing, info.schema_version) == (6, 4, 14, 2)
+    assert (info.questions, info.outcomes, info.missing, info.schema_version) == (6, 4, 14, SCHEMA_VERSION)
     assert info.content_hash == bank.content_hash
     assert info.url == bank.url
     assert info.embedders == (EmbedderInfo(EMBEDDER, 2, embedded=1, stale=1, default=True),)

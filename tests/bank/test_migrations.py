@@ -8,12 +8,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from helpers_bank import Place
 from smcs.bank import QuestionBank
 from smcs.bank.migrations import MIGRATIONS, backup_path
 from smcs.bank.schema import SCHEMA_VERSION
+from smcs.embedders import HashingEmbedder
 from smcs.errors import BankError
 from smcs.types import Outcome, Question, Usage
 
@@ -146,6 +147,20 @@ def test_a_migrated_bank_has_the_tables_of_a_new_one(old: str, place: Place) -> 
         engine.dispose()
     assert layouts[0] == layouts[1]
     assert set(MIGRATIONS) == set(range(1, SCHEMA_VERSION))
+
+
+async def test_a_bank_of_version_2_gets_a_place_for_vectors_of_answers(old: str, place: Place) -> None:
+    engine = create_engine(f"sqlite:///{old}" if place.kind == "sqlite" else old)
+    with engine.begin() as connection:
+        MIGRATIONS[1](connection)
+        connection.execute(text("UPDATE bank_manifest SET schema_version = 2"))
+    engine.dispose()
+    with QuestionBank.open(old) as bank:
+        assert (bank.content_hash, bank.info().schema_version) == (HASH_1, SCHEMA_VERSION)
+        assert await bank.embed_answers(HashingEmbedder()) == 3
+        assert bank.verify().problems == ()
+    if place.kind == "sqlite":
+        assert backup_path(Path(old), 2).is_file()
 
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,8 @@ import pytest
 from helpers_guard import OPTIONS, answered_bank
 from helpers_strategies import member, resources, scripted
 from smcs.bank import QuestionBank
-from smcs.errors import NoUsableAnswerError
+from smcs.embedders import Embedder, HashingEmbedder, Vectors
+from smcs.errors import EmbedderError, NoUsableAnswerError
 from smcs.llms import ScriptedLLM
 from smcs.run import Query, Run, Trace
 from smcs.strategies import Settings
@@ -23,9 +26,11 @@ async def bank_of(folder: Path, accuracy: dict[str, float], *, extracted: bool =
     return await answered_bank(folder / "bank.db", share, gold, extracted=extracted)
 
 
-async def ask(bank: QuestionBank | None, *llms: ScriptedLLM, settings: Settings = SETTINGS) -> Run:
+async def ask(
+    bank: QuestionBank | None, *llms: ScriptedLLM, settings: Settings = SETTINGS, embedder: Embedder | None = None
+) -> Run:
     over = resources(*(member(llm) for llm in llms), aggregators=(llms[0].name,), bank=bank)
-    return await jisi(QUERY, over, settings, Trace())
+    return await jisi(QUERY, replace(over, embedder=embedder or HashingEmbedder()), settings, Trace())
 
 
 async def test_a_dominant_expert_answers_alone(tmp_path: Path) -> None:
@@ -41,6 +46,7 @@ async def test_equals_are_merged_by_the_best_of_the_pool(tmp_path: Path) -> None
     assert run.answered_by == run.notes["jisi"]["aggregators"][0]
     assert [tuple(sorted(c.members)) for c in run.candidates] == [("a", "b")]
     assert run.notes["jisi"]["routed_by"] == "question and length of answers"
+    assert "`smcs bank embed --answers`" in run.notes["jisi_semantics"]
 
 
 async def test_a_failed_aggregator_hands_over(tmp_path: Path) -> None:
@@ -66,6 +72,73 @@ async def test_the_second_look_finds_an_llm_that_was_not_asked(tmp_path: Path) -
     wordy = [scripted(name, replies=["y" * 900]) for name in "abc"]
     run = await ask(bank, *wordy, scripted("d"))
     assert (run.answered_by, run.calls) == ("d", 4)
+
+
+HARD, EASY = "tides pull at moons", "bread needs a flour"
+"""What answers say to hard questions and to easy ones, at equal length."""
+
+
+async def bank_of_meanings(folder: Path) -> QuestionBank:
+    """Return a bank in which d alone is right on questions that a, b and c answer with `HARD`, and wrong elsewhere."""
+    gold = np.arange(60) % 4
+    hard = np.arange(60) % 5 < 2
+    easy = np.where(hard, (gold + 1) % 4, gold)
+    answers = dict.fromkeys("abc", easy) | {"d": np.where(hard, gold, (gold + 1) % 4)}
+    bank = await answered_bank(folder / "bank.db", answers, gold)
+    for llm in "abc":
+        texts = (HARD if is_hard else EASY for is_hard in hard)
+        bank.record(Outcome(f"{i:04d}", llm, float(not hard[i]), response=text) for i, text in enumerate(texts))
+    return bank
+
+
+class Counted(HashingEmbedder):
+    """Counts its calls, and fails from one of them on."""
+
+    def __init__(self, *, works: int = 99) -> None:
+        super().__init__()
+        self.calls: list[Sequence[str]] = []
+        self._works = works
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        self.calls.append(texts)
+        if len(self.calls) > self._works:
+            raise EmbedderError("out of memory")
+        return await super().embed(texts)
+
+
+async def test_the_meaning_of_answers_changes_who_is_trusted(tmp_path: Path) -> None:
+    bank = await bank_of_meanings(tmp_path)
+    llms = [*(scripted(name, replies=[HARD]) for name in "abc"), scripted("d")]
+    before = await ask(bank, *llms)
+    assert before.answered_by in set("abc")
+    assert before.notes["jisi"]["routed_by"] == "question and length of answers"
+    await bank.embed_answers(HashingEmbedder())
+    embedder = Counted()
+    run = await ask(bank, *llms, embedder=embedder)
+    assert (run.answered_by, run.calls, run.degraded) == ("d", 4, ())
+    assert run.notes["jisi"]["routed_by"] == "question, length and meaning of answers"
+    assert run.notes["jisi_semantics"] == "180 of 180 recorded answers are compared by meaning"
+    assert embedder.calls[1:] == [[HARD] * 3], "the live answers are embedded in one batch"
+    easy = [*(scripted(name, replies=[EASY]) for name in "abc"), scripted("d")]
+    assert (await ask(bank, *easy)).answered_by in set("abc")
+
+
+async def test_answers_that_are_embedded_in_part_are_compared_in_part(tmp_path: Path) -> None:
+    bank = await bank_of_meanings(tmp_path)
+    await bank.embed_answers(HashingEmbedder(), llms=["b"])
+    run = await ask(bank, *(scripted(name, replies=[HARD]) for name in "abc"), scripted("d"))
+    assert run.answered_by == "d"
+    assert run.notes["jisi_semantics"] == "60 of 180 recorded answers are compared by meaning"
+
+
+async def test_an_embedder_that_fails_leaves_lengths_and_the_record_says_so(tmp_path: Path) -> None:
+    bank = await bank_of_meanings(tmp_path)
+    await bank.embed_answers(HashingEmbedder())
+    llms = [*(scripted(name, replies=[HARD]) for name in "abc"), scripted("d")]
+    run = await ask(bank, *llms, embedder=Counted(works=1))
+    assert run.answered_by in set("abc")
+    assert run.notes["jisi"]["routed_by"] == "question and length of answers"
+    assert any("by length alone" in reason and "out of memory" in reason for reason in run.degraded)
 
 
 async def test_without_texts_the_question_alone_routes_and_the_record_says_so(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 be deleted at any time. A missing or ungraded outcome is never a zero. This room calls no LLM.
 """
 
+from smcs.bank.answers import AnswerCounts, AnswerVectors, embedded_part
 from smcs.bank.audit import CHECKS as AUDIT_CHECKS
 from smcs.bank.audit import Audit, AuditOptions, Finding
 from smcs.bank.audit.texts import fingerprint
@@ -24,6 +25,8 @@ __all__ = (
     "AUDIT_CHECKS",
     "WELL_GRADED",
     "Accuracy",
+    "AnswerCounts",
+    "AnswerVectors",
     "Audit",
     "AuditOptions",
     "BankIndex",
@@ -42,6 +45,7 @@ __all__ = (
     "TaskUsage",
     "Verified",
     "detect_format",
+    "embedded_part",
     "fingerprint",
     "index_scores",
     "survey_of",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Integer, cast, func, select
 
@@ -66,6 +67,8 @@ class BankInfo:
     """Each LLM over everything, sorted by name."""
     subjects: tuple[Accuracy, ...]
     """Each LLM on each task and subject, sorted by task, subject and name."""
+    answers: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Embedder -> recorded answers that have a vector of it, sorted by name."""
 
     @property
     def missing(self) -> int:
@@ -89,6 +92,7 @@ def bank_info(connection: Connection, *, url: str) -> BankInfo:
         embedders=_embedders(connection, manifest.default_embedder),
         llms=tuple(_overall(name, questions, [part for part in subjects if part.llm == name]) for name in names),
         subjects=subjects,
+        answers=reads.answer_counts(connection),
     )
 
 

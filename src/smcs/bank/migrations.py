@@ -20,6 +20,8 @@ from sqlalchemy import (
     Connection,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -127,5 +129,24 @@ def _from_version_1(connection: Connection) -> None:
     tables.create_all(connection)
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _from_version_1}
+def _from_version_2(connection: Connection) -> None:
+    """Vectors of recorded answers."""
+    tables = MetaData()
+    outcomes = Table("bank_outcomes", tables, Column("question_id", Text), Column("llm", Text))
+    answers = Table(
+        "bank_answer_embeddings",
+        tables,
+        Column("embedder", Text, primary_key=True),
+        Column("llm", Text, primary_key=True),
+        Column("question_id", Text, primary_key=True),
+        Column("text_hash", String(64), nullable=False),
+        Column("vector", LargeBinary, nullable=False),
+        Column("digest", LargeBinary(32), nullable=False),
+        ForeignKeyConstraint(["question_id", "llm"], [outcomes.c.question_id, outcomes.c.llm], ondelete="CASCADE"),
+    )
+    Index("bank_answer_embeddings_by_outcome", answers.c.question_id, answers.c.llm)
+    answers.create(connection)
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _from_version_1, 2: _from_version_2}
 """Version -> the step that leads from it to the next."""

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Column, Integer, MetaData, Table, Text, case, delete, func, inspect, select
 
 from smcs.bank import schema
+from smcs.bank.answers import AnswersBank
 from smcs.bank.records import check_name
-from smcs.bank.searching import SearchingBank
 from smcs.errors import InputError
 
 __all__ = ("NotedBank", "TaskUsage")
@@ -35,7 +35,7 @@ class TaskUsage:
     """USD of the answers whose cost is known."""
 
 
-class NotedBank(SearchingBank):
+class NotedBank(AnswersBank):
     """The part of a `QuestionBank` that keeps notes and adds tokens up."""
 
     def get_note(self, key: str) -> Any:

@@ -17,9 +17,13 @@ from smcs.types import Outcome, Question
 
 __all__ = (
     "OutcomeMatrix",
+    "answer_counts",
+    "answer_texts",
     "answered",
+    "answers_without_embedding",
     "check_llms",
     "chunks",
+    "dimensions",
     "embedder_names",
     "embedder_row",
     "existing_questions",
@@ -37,6 +41,7 @@ __all__ = (
     "questions",
     "questions_by_id",
     "recorded",
+    "responses",
     "scores",
     "text_hashes",
     "vectors",
@@ -229,3 +234,51 @@ def vectors(connection: Connection, embedder: str, ids: Sequence[str]) -> Iterat
         statement = statement.where(table.c.embedder == embedder, table.c.question_id.in_(chunk))
         found = {row[0]: row for row in connection.execute(statement)}
         yield from (found[question_id] for question_id in chunk)
+
+
+def dimensions(connection: Connection, embedder: str) -> int | None:
+    """Return the length of an embedder's vectors, of questions or answers; `None` if the bank has none of it."""
+    row = embedder_row(connection, embedder)
+    if row is not None:
+        return int(row.dimensions)
+    table = schema.answer_embeddings
+    size = select(func.length(table.c.vector)).where(table.c.embedder == embedder).limit(1)
+    found = connection.execute(size).scalar_one_or_none()
+    return None if found is None else int(found) // 4
+
+
+def responses(connection: Connection, llm: str, ids: Sequence[str]) -> dict[str, str]:
+    """Return question id -> text of an LLM's recorded answer, where one is kept."""
+    table = schema.outcomes
+    found: dict[str, str] = {}
+    for chunk in chunks(ids):
+        statement = select(table.c.question_id, table.c.response)
+        statement = statement.where(table.c.llm == llm, table.c.question_id.in_(chunk), table.c.response != "")
+        found.update((row[0], row[1]) for row in connection.execute(statement))
+    return found
+
+
+def answer_counts(connection: Connection) -> dict[str, int]:
+    """Return embedder -> recorded answers that have a vector of it, sorted by name."""
+    name = schema.answer_embeddings.c.embedder
+    return {row[0]: row[1] for row in sorted(connection.execute(select(name, func.count()).group_by(name)))}
+
+
+def answer_texts(connection: Connection, llm: str) -> int:
+    """Return how many of an LLM's recorded answers have a text."""
+    table = schema.outcomes
+    statement = select(func.count()).select_from(table).where(table.c.llm == llm, table.c.response != "")
+    return connection.execute(statement).scalar_one()
+
+
+def answers_without_embedding(connection: Connection, embedder: str, llm: str) -> tuple[str, ...]:
+    """Return the sorted ids of the questions to which an LLM's answer has a text, but no vector of this embedder."""
+    outcome, embedding = schema.outcomes, schema.answer_embeddings
+    on = and_(
+        embedding.c.question_id == outcome.c.question_id,
+        embedding.c.llm == outcome.c.llm,
+        embedding.c.embedder == embedder,
+    )
+    statement = select(outcome.c.question_id).outerjoin(embedding, on)
+    statement = statement.where(outcome.c.llm == llm, outcome.c.response != "", embedding.c.embedder.is_(None))
+    return tuple(sorted(connection.execute(statement).scalars()))

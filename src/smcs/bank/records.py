@@ -18,6 +18,8 @@ __all__ = (
     "EMPTY_SUM",
     "Row",
     "add_digests",
+    "answer_digest",
+    "answer_hash",
     "check_name",
     "clean",
     "content_hash",
@@ -86,6 +88,17 @@ def llm_digest(name: str) -> bytes:
 def vector_digest(question_id: str, text_hash: str, vector: bytes) -> bytes:
     """Return the digest of an embedding's row."""
     return _digest("embedding", [question_id, text_hash, hashlib.sha256(vector).hexdigest()])
+
+
+def answer_hash(response: str) -> str:
+    """Return the SHA-256 (hex) of a recorded answer's text: a vector made from another text is stale."""
+    return hashlib.sha256(response.encode()).hexdigest()
+
+
+def answer_digest(row: Mapping[str, Any]) -> bytes:
+    """Return the digest of the row of a recorded answer's vector."""
+    names = [row[name] for name in ("embedder", "llm", "question_id", "text_hash")]
+    return _digest("answer embedding", [*names, hashlib.sha256(row["vector"]).hexdigest()])
 
 
 def question_digest(row: Mapping[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Table, and_, delete, select, true,
 from smcs.bank import schema
 from smcs.bank.database import Writer
 from smcs.bank.reads import chunks
-from smcs.bank.records import EMPTY_SUM, Row, add_digests, llm_digest
+from smcs.bank.records import EMPTY_SUM, Row, add_digests, answer_hash, llm_digest
 
 __all__ = ("TARGETS", "Dropped", "Key", "Target", "TargetName", "by_group", "digests", "drop", "matching", "put")
 
@@ -109,6 +109,8 @@ def put(writer: Writer, target: Target, rows: Sequence[Row], known: Mapping[Key,
             writer.journal.replaced(target.name, before, [(key, new[key]) for key in map(target.key, before)])
     writer.upsert(target.table, rows)
     _count(writer, target, new=new, old=old)
+    if target.name == "outcomes":
+        _drop_stale_answers(writer, {key: row["response"] for row in rows if (key := target.key(row)) in old})
 
 
 def drop(writer: Writer, target: Target, condition: ColumnElement[bool]) -> Dropped:
@@ -123,6 +125,19 @@ def drop(writer: Writer, target: Target, condition: ColumnElement[bool]) -> Drop
         writer.connection.execute(delete(target.table).where(condition))
         _count(writer, target, new={}, old=gone)
     return Dropped(len(gone), add_digests(EMPTY_SUM, new=gone.values()))
+
+
+def _drop_stale_answers(writer: Writer, responses: Mapping[Key, str]) -> None:
+    """Take out the vectors of answers that gave way to another text; an equal text keeps its vectors."""
+    table = schema.answer_embeddings
+    for llm, ids in by_group(responses).items():
+        for chunk in chunks(ids):
+            embedded = (table.c.llm == llm) & table.c.question_id.in_(chunk)
+            found = writer.connection.execute(select(table.c.question_id, table.c.text_hash).where(embedded))
+            stale = {row[0] for row in found if answer_hash(responses[llm, row[0]]) != row[1]}
+            if stale:
+                condition = (table.c.llm == llm) & table.c.question_id.in_(sorted(stale))
+                writer.connection.execute(delete(table).where(condition))
 
 
 def _marks(writer: Writer, target: Target, condition: ColumnElement[bool]) -> Iterator[tuple[Key, bytes]]:

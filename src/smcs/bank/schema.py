@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 
 __all__ = (
     "SCHEMA_VERSION",
+    "answer_embeddings",
     "change_parts",
     "changes",
     "embedders",
@@ -33,7 +35,7 @@ __all__ = (
     "questions",
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised by every change to the tables below, together with a step in `migrations`."""
 
 metadata = MetaData()
@@ -119,6 +121,25 @@ embeddings = Table(
 
 # Removing a question looks for its vectors.
 Index("bank_embeddings_by_question", embeddings.c.question_id)
+
+# Vectors of what LLMs wrote. They go with their outcome, or when it gets another text; they are in no sum and no log,
+# since they can be made again.
+answer_embeddings = Table(
+    "bank_answer_embeddings",
+    metadata,
+    Column("embedder", Text, primary_key=True),
+    Column("llm", Text, primary_key=True),
+    Column("question_id", Text, primary_key=True),
+    # Of the whole `outcomes.response`, of which a long one is embedded in part.
+    Column("text_hash", String(64), nullable=False),
+    # float32, little-endian, unit norm.
+    Column("vector", LargeBinary, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    ForeignKeyConstraint(["question_id", "llm"], [outcomes.c.question_id, outcomes.c.llm], ondelete="CASCADE"),
+)
+
+# Removing or replacing an outcome looks for its vectors.
+Index("bank_answer_embeddings_by_outcome", answer_embeddings.c.question_id, answer_embeddings.c.llm)
 
 # What was done to the bank on purpose, and what it takes to reverse it. Outcomes of ordinary grading are not here.
 changes = Table(

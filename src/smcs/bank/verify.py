@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Table, select, text
+from sqlalchemy import ColumnElement, Connection, Table, and_, select, text
 
 from smcs.bank import reads, schema
 from smcs.bank.records import (
     EMPTY_SUM,
     Row,
     add_digests,
+    answer_digest,
+    answer_hash,
     content_hash,
     llm_digest,
     outcome_digest,
@@ -36,6 +38,7 @@ class Verified:
     llms: int
     outcomes: int
     embeddings: int
+    answer_embeddings: int
     problems: tuple[str, ...]
     """One line each, at most some of a kind; empty if every row says what was stored and all sums fit."""
 
@@ -73,6 +76,7 @@ class _Recount:
                 f"{content_hash(manifest.content_sum)}"
             )
         embeddings = self._embeddings()
+        answers = self._answers()
         self._orphans()
         if self._connection.dialect.name == "sqlite":
             for line in self._connection.execute(text("PRAGMA quick_check")).scalars():
@@ -80,9 +84,8 @@ class _Recount:
                     self._report(f"the file is damaged: {line}")
         if self._unnamed:
             self._problems.append(f"and {self._unnamed:,} more")
-        return Verified(
-            content_hash(self._sum), questions, len(llms), outcomes, embeddings, problems=tuple(self._problems)
-        )
+        problems = tuple(self._problems)
+        return Verified(content_hash(self._sum), questions, len(llms), outcomes, embeddings, answers, problems)
 
     def _rows(self, table: Table, kind: str) -> int:
         count = 0
@@ -111,6 +114,24 @@ class _Recount:
                 )
             if embedder is None or total != embedder.vector_sum:
                 self._report(f"the vectors of {name!r} are not those that were stored")
+        return count
+
+    def _answers(self) -> int:
+        """Check each vector of an answer by itself: one that is missing can be made again, so there is no sum."""
+        count = 0
+        table, outcome = schema.answer_embeddings, schema.outcomes
+        on = and_(outcome.c.question_id == table.c.question_id, outcome.c.llm == table.c.llm)
+        sizes = {name: reads.dimensions(self._connection, name) for name in reads.answer_counts(self._connection)}
+        statement = select(table, outcome.c.response).outerjoin(outcome, on).execution_options(yield_per=_AT_ONCE)
+        for row in map(dict, self._connection.execute(statement).mappings()):
+            count += 1
+            what = f"the vector of {row['embedder']!r} for the answer of {row['llm']!r} to {row['question_id']!r}"
+            if answer_digest(row) != row["digest"]:
+                self._report(f"{what} was altered")
+            if len(row["vector"]) != 4 * (sizes[row["embedder"]] or 0):
+                self._report(f"{what} has another length")
+            if row["response"] is None or answer_hash(row["response"]) != row["text_hash"]:
+                self._report(f"{what} was made of another text")
         return count
 
     def _orphans(self) -> None:

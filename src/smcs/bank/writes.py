@@ -6,7 +6,7 @@ Everything goes through `rows`, which keeps the sums and, where the transaction 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed_copy
 
@@ -17,11 +17,21 @@ from sqlalchemy import select
 from smcs.bank import reads, schema
 from smcs.bank.database import Writer
 from smcs.bank.reads import chunks
-from smcs.bank.records import EMPTY_SUM, Row, check_name, outcome_of, outcome_row, vector_digest
+from smcs.bank.records import (
+    EMPTY_SUM,
+    Row,
+    answer_digest,
+    answer_hash,
+    check_name,
+    outcome_of,
+    outcome_row,
+    vector_digest,
+)
 from smcs.bank.rows import TARGETS, TargetName, digests, drop, put
 from smcs.errors import BankError, InputError
 
 __all__ = (
+    "EmbeddedAnswers",
     "EmbeddedTexts",
     "add_llms",
     "add_questions",
@@ -29,6 +39,7 @@ __all__ = (
     "record",
     "remove_llm",
     "remove_questions",
+    "store_answers",
     "store_embeddings",
     "unit_rows",
 )
@@ -46,6 +57,15 @@ class EmbeddedTexts:
     question_ids: Sequence[str]
     text_hashes: Sequence[str] | None = None
     """`None` means the present text of each question."""
+
+
+@dataclass(frozen=True)
+class EmbeddedAnswers:
+    """Which recorded answers of an LLM some vectors stand for."""
+
+    llm: str
+    responses: Mapping[str, str]
+    """Question id -> the whole text recorded when its vector was made."""
 
 
 def add_questions(writer: Writer, questions: Iterable[Row], *, replace: bool) -> int:
@@ -188,6 +208,39 @@ def store_embeddings(writer: Writer, embedder: str, texts: EmbeddedTexts, vector
     return len(changed)
 
 
+def store_answers(writer: Writer, embedder: str, answers: EmbeddedAnswers, vectors: NDArray[np.floating]) -> int:
+    """Store one vector per recorded answer, made unit norm, but for answers that have changed or gone since.
+
+    Args:
+        writer: The open transaction.
+        embedder: Name the vectors are stored under.
+        answers: The n answers.
+        vectors: (n, d), finite and non-zero, in the order of the answers.
+
+    Returns:
+        How many were stored.
+
+    Raises:
+        BankError: d is not what this embedder's other vectors have.
+        InputError: Wrong shape, or a vector that is zero or not finite.
+    """
+    check_name("an embedder's name", embedder)
+    unit = unit_rows(vectors, rows=len(answers.responses))
+    known = reads.dimensions(writer.connection, embedder)
+    if known not in (None, unit.shape[1]):
+        raise _other_dimensions(embedder, known, unit.shape[1])
+    present = reads.responses(writer.connection, answers.llm, list(answers.responses))
+    rows: list[Row] = []
+    for (question_id, response), vector in zip(answers.responses.items(), unit.astype("<f4"), strict=True):
+        if present.get(question_id) != response:
+            continue
+        key: Row = {"embedder": embedder, "llm": answers.llm, "question_id": question_id}
+        row = {**key, "text_hash": answer_hash(response), "vector": vector.tobytes()}
+        rows.append({**row, "digest": answer_digest(row)})
+    writer.upsert(schema.answer_embeddings, rows)
+    return len(rows)
+
+
 def unit_rows(vectors: NDArray[np.floating], *, rows: int) -> NDArray[np.float32]:
     """Return vectors (n, d) at unit norm as float32.
 
@@ -215,10 +268,14 @@ def _prepare_embedder(writer: Writer, name: str, dimensions: int) -> None:
         put(writer, TARGETS["embedders"], [values], {})
         writer.default_embedder = writer.default_embedder or name
     elif row.dimensions != dimensions:
-        raise BankError(
-            f"Vectors of {name!r} have {row.dimensions} dimensions in this bank, got {dimensions}. "
-            "Another model needs another embedder name."
-        )
+        raise _other_dimensions(name, row.dimensions, dimensions)
+
+
+def _other_dimensions(embedder: str, known: int | None, got: int) -> BankError:
+    return BankError(
+        f"Vectors of {embedder!r} have {known} dimensions in this bank, got {got}. "
+        "Another model needs another embedder name."
+    )
 
 
 def _drop_with(writer: Writer, name: TargetName, ids: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""`smcs bank embed`: make the vectors that a bank lacks."""
+"""`smcs bank embed`: make the vectors that a bank lacks, of its questions or of the answers recorded on them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -36,23 +36,44 @@ def embed(
     api_key_env: Annotated[
         str | None, typer.Option("--api-key-env", help="Environment variable with the key for the URL.")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Questions stored at a time.", min=1)] = 256,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Embed the recorded answers instead, which `jisi` compares.")
+    ] = False,
+    llms: Annotated[
+        str | None, typer.Option(help="LLMs whose answers to embed, separated by commas; all if left out.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Questions or answers stored at a time.", min=1)] = 256,
     default: Annotated[bool, typer.Option("--default", help="Make them what searches use.")] = False,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Config file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Embed the questions that have no vector of an embedder, or one of a text that has changed since.
 
-    Vectors of other embedders stay. Stop it as you like: started again, it goes on with what is missing.
+    With --answers, the recorded answers that have none. Vectors of other embedders stay. Stop it as you like: started
+    again, it goes on with what is missing.
     """
-    from smcs.errors import BankError
+    from smcs.errors import ConfigError
 
+    if (llms is not None and not answers) or (default and answers):
+        raise ConfigError("--llms goes with --answers, and --default with the vectors of questions.")
     made = _embedder(embedder, config, model=model, dimensions=dimensions, api_key_env=api_key_env)
     with open_named_bank(url, config) as bank:
-        count = asyncio.run(_embed(bank, made, batch))
-        if default:
-            bank.set_default_embedder(made.name)
-        known = next((one for one in bank.info().embedders if one.name == made.name), None)
+        if answers:
+            names = None if llms is None else [name.strip() for name in llms.split(",") if name.strip()]
+            report, line = _answers(bank, made, batch, names)
+        else:
+            report, line = _questions(bank, made, batch, default=default)
+    typer.echo(json.dumps(report) if as_json else line)
+
+
+def _questions(bank: QuestionBank, made: Embedder, batch: int, *, default: bool) -> tuple[dict[str, Any], str]:
+    """Embed questions; return the report, and the same in a line."""
+    from smcs.errors import BankError
+
+    count = asyncio.run(_embed(bank, made, batch))
+    if default:
+        bank.set_default_embedder(made.name)
+    known = next((one for one in bank.info().embedders if one.name == made.name), None)
     if known is None:
         raise BankError(f"{bank.url} has no questions to embed.")
     report = {
@@ -64,7 +85,33 @@ def embed(
         "default": known.default,
     }
     line = f"{bank.url}: {count:,} new vectors of {made.name}, {known.embedded:,} in all"
-    typer.echo(json.dumps(report) if as_json else line + (", the default" if known.default else ""))
+    return report, line + (", the default" if known.default else "")
+
+
+def _answers(bank: QuestionBank, made: Embedder, batch: int, llms: list[str] | None) -> tuple[dict[str, Any], str]:
+    """Embed recorded answers; return the report, and the same in a line."""
+    from smcs.errors import BankError
+
+    before = bank.answer_counts(made.name, llms=llms)
+    if not before.texts:
+        whose = "" if llms is None else f" of {', '.join(llms)}"
+        raise BankError(
+            f"{bank.url} keeps no texts of answers{whose}, so there is nothing to embed. `smcs bank build` records "
+            "them; many imports bring verdicts only."
+        )
+    typer.echo(f"{made.name}: {before.left:,} of {before.texts:,} recorded answers are left to embed", err=True)
+    count = asyncio.run(_embed(bank, made, batch, answers=True, llms=llms))
+    after = bank.answer_counts(made.name, llms=llms)
+    report = {
+        "bank": bank.url,
+        "embedder": made.name,
+        "answers": after.texts,
+        "new": count,
+        "embedded": after.embedded,
+        "left": after.left,
+    }
+    line = f"{bank.url}: {count:,} new vectors of {made.name}, {after.embedded:,} of {after.texts:,} answers in all"
+    return report, line
 
 
 def _embedder(
@@ -104,11 +151,15 @@ def _embedder(
     return build_embedder(chosen)
 
 
-async def _embed(bank: QuestionBank, embedder: Embedder, batch: int) -> int:
+async def _embed(
+    bank: QuestionBank, embedder: Embedder, batch: int, *, answers: bool = False, llms: list[str] | None = None
+) -> int:
     from smcs.llms import Closeable
 
     try:
         with _Bar(embedder.name) as bar:
+            if answers:
+                return await bank.embed_answers(embedder, llms=llms, batch=batch, on_progress=bar.show)
             return await bank.embed(embedder, batch=batch, on_progress=bar.show)
     finally:
         if isinstance(embedder, Closeable):

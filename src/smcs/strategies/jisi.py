@@ -1,8 +1,8 @@
 """JiSi: routing that looks at answers too, aggregators chosen by the support set, and merging only where it may help.
 
 Follows the method's released code (formulas: `prior.mixed`). What the bank keeps decides how much of the second look is
-possible: it compares the lengths of answers where texts were recorded; their meaning it does not, since banks hold
-no embeddings of answers. The record says which. Reasoning never reaches an aggregator, so there is none to trim.
+possible: it compares the lengths of answers where texts were recorded, and their meaning where these were embedded. The
+record says which. Reasoning never reaches an aggregator, so there is none to trim.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from smcs.bank import QuestionBank
+from smcs.bank import QuestionBank, embedded_part
 from smcs.bank.index import MISSING
 from smcs.bank.search import Retrieved
-from smcs.errors import NoUsableAnswerError
+from smcs.errors import EmbedderError, NoUsableAnswerError
 from smcs.llms import Member
 from smcs.prior import SupportSet, experts_to_merge, mixed_support, weighted_accuracy
 from smcs.run import Query, Run, Trace
@@ -173,12 +173,41 @@ async def _look_again(
     lengths = await asyncio.to_thread(_support_lengths, bank, needles, found.question_ids)
     support, basis = found.support, "question"
     if needles and not np.isnan(lengths).all():
+        semantics = await _semantics(found, {name: answers[name] for name in needles}, bank, resources, trace)
         live = [float(len(answers[name])) for name in needles]
-        support, basis = mixed_support(support, lengths, live), "question and length of answers"
-        trace.note("jisi_semantics", "the bank keeps no embeddings of answers: lengths are compared alone")
+        support = mixed_support(support, lengths, live, semantics)
+        basis = "question and length of answers" if semantics is None else "question, length and meaning of answers"
     else:
         trace.degrade("mixed routing fell back to the question: the bank keeps no texts of the needles' answers")
     return _Looked(_scores(index.outcomes, index.llms, support, names), basis)
+
+
+async def _semantics(
+    found: Retrieved, answers: Mapping[str, str], bank: QuestionBank, resources: Resources, trace: Trace
+) -> NDArray[np.float64] | None:
+    """Return how alike in meaning each needle's recorded answers and its new one are, (M, A), NaN where unknown.
+
+    `None` where nothing can be compared; the record says why.
+    """
+    kept = [await asyncio.to_thread(bank.answer_vectors, name, found.embedder) for name in answers]
+    ids = found.question_ids
+    if not any(id_ in vectors.rows for vectors in kept for id_ in ids):
+        trace.note(
+            "jisi_semantics",
+            "the bank keeps no embeddings of these answers: lengths are compared alone; `smcs bank embed --answers` "
+            "makes them",
+        )
+        return None
+    try:
+        new = await resources.embedder.embed([embedded_part(text) for text in answers.values()])
+        columns = [vectors.similarities(vector, ids) for vectors, vector in zip(kept, new, strict=True)]
+    except EmbedderError as error:
+        trace.degrade(f"answers were compared by length alone, their meaning could not be: {error}")
+        return None
+    semantics = np.stack(columns, axis=1)
+    known = int((~np.isnan(semantics)).sum())
+    trace.note("jisi_semantics", f"{known:,} of {semantics.size:,} recorded answers are compared by meaning")
+    return semantics
 
 
 def _scores(
