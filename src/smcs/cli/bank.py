@@ -17,6 +17,7 @@ from smcs.cli._bank_export import export_bank
 from smcs.cli._bank_feedback import add_question, feedback
 from smcs.cli._bank_history import history, merge, remove, undo
 from smcs.cli._bank_import import import_bank
+from smcs.cli._bank_regrade import regrade
 from smcs.cli._banks import open_named_bank
 from smcs.cli._seed import seed
 
@@ -39,6 +40,7 @@ app.command("feedback")(feedback)
 app.command("audit")(audit)
 app.command("history")(history)
 app.command("undo")(undo)
+app.command("regrade")(regrade)
 app.command("remove")(remove)
 app.command("merge")(merge)
 
@@ -96,6 +98,8 @@ def _print_info(found: BankInfo, console: Console) -> None:
         counts.add_row("Embedder", f"{embedder.name}: {', '.join(notes)}")
     if not found.embedders:
         counts.add_row("Embedder", "none yet")
+    for name, answers in found.answers.items():
+        counts.add_row("Answers", f"{answers:,} of {found.outcomes:,} embedded with {name}")
     console.print(counts, soft_wrap=True)
 
     if found.llms:
