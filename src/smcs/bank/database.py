@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, text, update
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, inspect, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from smcs._databases import database_url, reason, shown, sqlite_engine
 from smcs.bank.journal import Header, Journal
 from smcs.bank.migrations import migrate
 from smcs.bank.records import EMPTY_SUM, add_digests
@@ -97,7 +97,7 @@ class Database:
     @property
     def url(self) -> str:
         """Where the bank is, without a password: a path for SQLite, else a URL."""
-        return _shown(self._engine.url)
+        return shown(self._engine.url)
 
     @classmethod
     def open(cls, url_or_path: str | Path) -> Database:
@@ -109,17 +109,17 @@ class Database:
             MissingExtraError: The URL is of PostgreSQL and its driver is not installed.
         """
         url = _url(url_or_path)
-        hint = f"Create one with QuestionBank.create({_shown(url)!r})."
+        hint = f"Create one with QuestionBank.create({shown(url)!r})."
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-            raise BankError(f"There is no question bank at {_shown(url)!r}. {hint}")
+            raise BankError(f"There is no question bank at {shown(url)!r}. {hint}")
         database = cls(_engine(url))
         try:
             version = database._schema_version()
             if version is None:
-                raise BankError(f"{_shown(url)!r} is a database without a question bank in it. {hint}")
+                raise BankError(f"{shown(url)!r} is a database without a question bank in it. {hint}")
             if version > SCHEMA_VERSION:
                 raise BankError(
-                    f"The question bank at {_shown(url)!r} has schema version {version}, made by a newer smcs; this "
+                    f"The question bank at {shown(url)!r} has schema version {version}, made by a newer smcs; this "
                     f"one reads versions up to {SCHEMA_VERSION}. Upgrade smcs, or export the bank there and import it."
                 )
             if version < SCHEMA_VERSION:
@@ -163,11 +163,11 @@ class Database:
         database = cls(_engine(url, wal=True))
         try:
             if database._schema_version() is not None:
-                raise BankError(f"There is already a question bank at {_shown(url)!r}. Use QuestionBank.open instead.")
+                raise BankError(f"There is already a question bank at {shown(url)!r}. Use QuestionBank.open instead.")
             with database._transaction(write=True) as connection:
                 database._lock_schema(connection)
                 if inspect(connection).has_table(manifest.name):
-                    raise BankError(f"Another process has just created a question bank at {_shown(url)!r}: open it.")
+                    raise BankError(f"Another process has just created a question bank at {shown(url)!r}: open it.")
                 metadata.create_all(connection)
                 row = {"id": 1, "schema_version": SCHEMA_VERSION, "created": time.time(), "content_sum": EMPTY_SUM}
                 connection.execute(manifest.insert(), row)
@@ -235,7 +235,7 @@ class Database:
         except PoolTimeoutError as error:
             raise RunError(f"The question bank at {self.url!r} is read by too many threads at once.") from error
         except DBAPIError as error:
-            raise RunError(f"The question bank at {self.url!r} could not be used: {_reason(error)}.") from error
+            raise RunError(f"The question bank at {self.url!r} could not be used: {reason(error)}.") from error
 
     def _migrate(self, version: int) -> None:
         try:
@@ -260,32 +260,11 @@ class Database:
                     return None
                 return connection.execute(select(manifest.c.schema_version)).scalar_one_or_none()
         except DBAPIError as error:
-            raise BankError(f"{self.url!r} cannot be opened as a question bank: {_reason(error)}.") from error
+            raise BankError(f"{self.url!r} cannot be opened as a question bank: {reason(error)}.") from error
 
 
 def _url(url_or_path: str | Path) -> URL:
-    if isinstance(url_or_path, Path) or "://" not in url_or_path:
-        return URL.create("sqlite", database=str(Path(url_or_path).expanduser()))
-    try:
-        url = make_url(url_or_path)
-    except ArgumentError as error:
-        raise BankError(f"{url_or_path!r} is neither a path nor a database URL.") from error
-    if url.drivername in ("postgres", "postgresql"):
-        url = url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise BankError(f"A question bank lives in SQLite or PostgreSQL, got a URL for {url.get_backend_name()!r}.")
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        raise BankError("A question bank needs a file: an in-memory SQLite database is not shared between threads.")
-    return url
-
-
-def _shown(url: URL) -> str:
-    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-
-
-def _reason(error: DBAPIError) -> str:
-    """Return what the driver said, on one line."""
-    return " ".join(str(error.orig).split()).rstrip(".")
+    return database_url(url_or_path, "A question bank", BankError)
 
 
 def _engine(url: URL, *, wal: bool = False) -> Engine:
@@ -293,22 +272,9 @@ def _engine(url: URL, *, wal: bool = False) -> Engine:
         try:
             return create_engine(url, pool_timeout=_BUSY_SECONDS)
         except ImportError as error:
-            raise MissingExtraError(f"A question bank in PostgreSQL ({_shown(url)})", "postgres") from error
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, pool_timeout=_BUSY_SECONDS)
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, _: object) -> None:
-        # The driver would begin transactions lazily; `begin` below does it, with the right kind of lock.
-        connection.isolation_level = None
-        if wal:  # Stays with the file, so only `create` sets it, and opening a foreign file changes nothing.
-            connection.execute("PRAGMA journal_mode = WAL")
-        # An outcome costs seconds of an LLM's time and a flush a few milliseconds: what was acknowledged stays.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("smcs_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+            raise MissingExtraError(f"A question bank in PostgreSQL ({shown(url)})", "postgres") from error
+    # An outcome costs seconds of an LLM's time and a flush a few milliseconds: what was acknowledged stays.
+    pragmas: tuple[str, ...] = ("synchronous = FULL", "foreign_keys = ON")
+    if wal:  # Stays with the file, so only `create` sets it, and opening a foreign file changes nothing.
+        pragmas = ("journal_mode = WAL", *pragmas)
+    return sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=pragmas)

@@ -7,7 +7,6 @@ survives the end of the server too.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,18 +25,18 @@ from sqlalchemy import (
     create_engine,
     event,
     inspect,
-    make_url,
     select,
     text,
     update,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from smcs._databases import database_url, reason, shown, sqlite_engine
 from smcs.errors import ConfigError, MissingExtraError, RunError
 from smcs.gateway.schema import SCHEMA_VERSION, meta, metadata
 
-__all__ = ("Database", "LedgerUnavailableError", "Prepared", "iso", "reason")
+__all__ = ("Database", "LedgerUnavailableError", "Prepared", "iso")
 
 _T = TypeVar("_T")
 
@@ -107,7 +106,7 @@ class Database:
             LedgerUnavailableError: The database cannot be reached or written.
             MissingExtraError: The URL is of PostgreSQL and its driver is not installed.
         """
-        url = _url(url_or_path)
+        url = database_url(url_or_path, "The ledger", ConfigError)
         if url.get_backend_name() == "sqlite":
             _ready_file(Path(url.database or ""), create=create)
         database = cls(_engine(url))
@@ -130,7 +129,7 @@ class Database:
     @property
     def url(self) -> str:
         """Where it is, without a password: a path for SQLite, else a URL."""
-        return _shown(self._engine.url)
+        return shown(self._engine.url)
 
     @property
     def is_sqlite(self) -> bool:
@@ -206,11 +205,6 @@ def iso(moment: datetime) -> str:
     return zoned.isoformat(timespec="milliseconds")
 
 
-def reason(error: DBAPIError) -> str:
-    """Return what the driver said, on one line."""
-    return " ".join(str(error.orig).split()).rstrip(".")
-
-
 def _schema_version(connection: Connection) -> int | None:
     if not inspect(connection).has_table(meta.name):
         return None
@@ -231,33 +225,13 @@ def _ready_file(path: Path, *, create: bool) -> None:
         raise ConfigError(f"The ledger cannot be created at {str(path)!r}: {error.strerror}.") from error
 
 
-def _url(url_or_path: str | Path) -> URL:
-    if isinstance(url_or_path, Path) or "://" not in url_or_path:
-        return URL.create("sqlite", database=str(Path(url_or_path).expanduser()))
-    try:
-        url = make_url(url_or_path)
-    except ArgumentError as error:
-        raise ConfigError("The ledger's database is neither a path nor a database URL.") from error
-    if url.drivername in ("postgres", "postgresql"):
-        url = url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise ConfigError(f"The ledger lives in SQLite or PostgreSQL, got a URL for {url.get_backend_name()!r}.")
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        raise ConfigError("The ledger needs a file: an in-memory SQLite database is not shared between threads.")
-    return url
-
-
-def _shown(url: URL) -> str:
-    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-
-
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         arguments = {"connect_timeout": round(_BUSY_SECONDS), **_KEEP_ALIVE}
         try:
             engine = create_engine(url, connect_args=arguments, pool_timeout=_BUSY_SECONDS)
         except ImportError as error:
-            raise MissingExtraError(f"A ledger in PostgreSQL ({_shown(url)})", "postgres") from error
+            raise MissingExtraError(f"A ledger in PostgreSQL ({shown(url)})", "postgres") from error
 
         @event.listens_for(engine, "connect")
         def configure_server(connection: Any, _: object) -> None:
@@ -267,18 +241,4 @@ def _engine(url: URL) -> Engine:
             connection.commit()
 
         return engine
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, pool_timeout=_BUSY_SECONDS)
-
-    @event.listens_for(engine, "connect")
-    def configure_file(connection: sqlite3.Connection, _: object) -> None:
-        # The driver would begin transactions lazily; `begin` below does it, with the right kind of lock.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("smcs_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+    return sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=("journal_mode = WAL", "synchronous = NORMAL"))
