@@ -220,12 +220,25 @@ def test_ablations_stand_beside_the_full_arm(report: Report) -> None:
     assert [entry.without for entry in group.arms] == [
         (), ("rps",), ("similarity",), ("perplexity",), ("prior_drop",),
     ]  # fmt: skip
-    assert group.arms[0].arm == "smcs"
+    assert group.full is group.arms[0]
+    assert group.full.arm == "smcs"
+    assert [name for name, _ in report.ablation_bars] == [
+        f"without {part}" for part in ("rps", "similarity", "perplexity", "prior_drop")
+    ]
     for entry in group.arms[1:]:
         assert entry.against_full is not None
         assert entry.against_full.difference == pytest.approx(
             entry.accuracy.value - group.arms[0].accuracy.value, abs=0.03
         )
+
+
+def test_bars_of_several_full_arms_name_theirs() -> None:
+    arms = [ArmSpec(f"{name}{tail}", "smcs", {"k": k, **without}) for name, k in (("small", 3), ("large", 7))
+            for tail, without in (("", {}), (" bare", {"without": ["rps", "similarity"]}))]  # fmt: skip
+    results = tiny({"small": [1.0, 0.0], "small bare": [0.0, 0.0], "large": [1.0, 1.0], "large bare": [1.0, 0.0]})
+    found = build(replace(results, header=replace(results.header, arms=tuple(arms))))
+    bars = {name: paired.difference for name, paired in found.ablation_bars}
+    assert bars == {"without rps, similarity (small)": -0.5, "without rps, similarity (large)": -0.5}
 
 
 def test_candidates_hold_what_the_rows_say(results: ResultFile, report: Report) -> None:
@@ -276,7 +289,7 @@ def test_ranking_uses_the_references_of_all_arms(results: ResultFile, report: Re
     priors = [[row.priors[llm] for llm in LLMS] for row in rows]
     correct = [[graded[row.question, row.seed].get(llm, math.nan) for llm in LLMS] for row in rows]
     (entry,) = report.ranking
-    assert entry.arms[0] == "rps"
+    assert entry.name == f"rps +{len(entry.arms) - 1}"
     assert "smcs" in entry.arms
     assert entry.conflicts == 0
     expected = pairwise_ranking_score(np.array(priors, dtype=float), np.array(correct, dtype=float))
@@ -292,6 +305,7 @@ def test_references_that_arms_did_not_share_are_said() -> None:
     )
     report = build(replace(results, rows=rows))
     assert [entry.score.value for entry in report.ranking] == [1.0, 0.0]
+    assert [entry.name for entry in report.ranking] == ["a", "b"]
     assert any("did not share references" in caution for caution in report.cautions)
 
 

@@ -83,6 +83,8 @@ def test_sweeps_and_ablations(bench: Callable[..., Any]) -> None:
         (("--record", "s.db", "--strategies", "rps", "--split", "tset"), "no split 'tset'"),
         (("--record", "s.db", "--strategies", "simple_router"), "needs a question bank"),
         (("--record", "s.db", "--strategies", "smcs", "--out", "r.txt"), "must end in '.jsonl'"),
+        (("--replay", "s.db", "--strategies", "smcs", "--redo-degraded"), "a replay asks nobody"),
+        (("--example", "--redo-degraded"), "choose only arms and --out"),
     ],
 )
 def test_mistakes_are_one_line(bench: Callable[..., Any], arguments: tuple[str, ...], message: str) -> None:
@@ -90,6 +92,26 @@ def test_mistakes_are_one_line(bench: Callable[..., Any], arguments: tuple[str, 
     assert done.code != 0
     assert message in done.err
     assert len(done.err.strip().splitlines()) == 1
+
+
+def test_an_aggregator_that_is_not_there_ends_the_run_and_its_rows_are_redone(bench: Callable[..., Any]) -> None:
+    config = yaml.safe_load(Path("smcs.yaml").read_text())
+    failing = {**POOL[2], "script": {"failures": "disconnect"}, "aggregates_only": True}
+    Path("smcs.yaml").write_text(yaml.safe_dump({**config, "pool": [*POOL[:2], {**failing, "name": "c"}]}))
+    arguments = ("--record", "s.db", "--strategies", "moa", "--concurrency", "1")
+    stopped = bench(*arguments)
+    assert stopped.code == 1
+    assert stopped.err.splitlines()[-1].startswith("smcs: c could not be reached on 3 questions in a row")
+    assert [bool(row.degraded) for row in read_results("r.jsonl").rows] == [True] * 3
+    whole = {**failing, "script": {"replies": ["The answer is 1"]}}
+    Path("smcs.yaml").write_text(yaml.safe_dump({**config, "pool": [*POOL[:2], whole]}))
+    again = bench(*arguments, "--json")
+    assert json.loads(again.out)["arms"]["moa"]["accuracy"] != pytest.approx(1 / 3)
+    redone = bench(*arguments, "--redo-degraded", "--json")
+    assert redone.code == 0, redone.err
+    assert json.loads(redone.out)["arms"]["moa"]["accuracy"] == pytest.approx(1 / 3)
+    rows = read_results("r.jsonl.gz").rows
+    assert [(row.degraded, row.answered_by) for row in rows] == [((), "c")] * 3
 
 
 def test_another_experiment_in_the_same_file_is_refused(bench: Callable[..., Any]) -> None:

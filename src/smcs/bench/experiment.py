@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from smcs.bench.latency import CriticalPath
+from smcs.bench.reach import Calls, Reach, Role
 from smcs.bench.results import ArmSpec, ResultWriter, Row, RowStatus
 from smcs.errors import ConfigError, InputError, RunError, suggest
 from smcs.evaluate import call_seed
@@ -72,6 +73,8 @@ class Experiment:
     """Laid over each task's own."""
     concurrency: int = 4
     """Questions in flight."""
+    redo_degraded: bool = False
+    """Whether what was answered with less than was asked for counts as not answered."""
 
 
 def make_arm(spec: ArmSpec, base: Settings, resources: Resources) -> Arm:
@@ -106,9 +109,12 @@ async def run_experiment(
         experiment: What to do.
         writer: Where rows go.
         on_progress: Hears about every arm at the beginning, and about an arm after each of its rows.
+
+    Raises:
+        LLMUnreachableError: An arm cannot go on; see `reach.Reach`. Its rows so far are in the file.
     """
-    grader = _Grader()
-    done = writer.done
+    grader, reach = _Grader(), Reach(experiment.concurrency)
+    done = writer.done - writer.degraded if experiment.redo_degraded else writer.done
     total = len(experiment.questions) * len(experiment.seeds)
     tallies = {arm.spec.name: _Tally(arm.spec.name, total) for arm in experiment.arms}
     for row in writer.rows:
@@ -124,23 +130,37 @@ async def run_experiment(
             for arm in experiment.arms:
                 if (question.id, arm.spec.name, seed) in done:
                     continue
-                row = await _row(experiment, arm, question, seed, grader)
+                calls = Calls()
+                row = await _row(experiment, arm, question, seed, grader, calls)
                 writer.append(row)
                 tally = tallies[arm.spec.name]
                 tally.add(row)
                 if on_progress is not None:
                     on_progress(tally.progress)
+                reach.judge(arm.spec.name, _roles(arm, experiment.resources), calls)
 
-    async with asyncio.TaskGroup() as group:
-        for seed in experiment.seeds:
-            for question in experiment.questions:
-                group.create_task(answer_all(question, seed))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for seed in experiment.seeds:
+                for question in experiment.questions:
+                    group.create_task(answer_all(question, seed))
+    except BaseExceptionGroup as failures:  # the first one ended the others
+        raise failures.exceptions[0] from failures
 
 
-async def _row(experiment: Experiment, arm: Arm, question: Question, seed: int, grader: _Grader) -> Row:
+def _roles(arm: Arm, resources: Resources) -> tuple[Role, ...]:
+    """Return whom an arm cannot do without: somebody who is asked, and where answers are merged, somebody who can."""
+    spec = find_strategy(arm.spec.strategy)
+    named = arm.settings.llm if spec.one_llm else None
+    asked = arm.llms if named is None else (named,)
+    return (asked, resources.aggregators) if "aggregator" in spec.needs else (asked,)
+
+
+async def _row(experiment: Experiment, arm: Arm, question: Question, seed: int, grader: _Grader, calls: Calls) -> Row:
     scope = StoreScope(experiment.store, experiment.mode, series=seed)
     resources = _within(experiment.resources, arm)
-    resources = replace(resources, pool=scope.pool(resources.pool), mergers=scope.pool(resources.mergers))
+    pool, mergers = (scope.pool(calls.heard(members)) for members in (resources.pool, resources.mergers))
+    resources = replace(resources, pool=pool, mergers=mergers)
     messages, sampling = ask(question, *experiment.tasks)
     settings = replace(arm.settings, seed=call_seed(seed, question.id), sampling=experiment.sampling.over(sampling))
     query = Query.about(question, messages)

@@ -234,8 +234,13 @@ class ResultWriter:
         return {key for key, row in self._rows.items() if row.status in ("ok", "ungraded")}
 
     @property
+    def degraded(self) -> set[tuple[str, str, int]]:
+        """Question, arm and seed of every row whose answer is less than was asked for."""
+        return {key for key, row in self._rows.items() if row.degraded}
+
+    @property
     def rows(self) -> tuple[Row, ...]:
-        """All rows so far."""
+        """All rows so far; of several of the same question, arm and seed the last one."""
         return tuple(self._rows.values())
 
     def append(self, row: Row) -> None:

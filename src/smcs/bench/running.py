@@ -51,6 +51,8 @@ class RunRequest:
     sampling: Sampling = Sampling()
     """Laid over each task's own; what an LLM declares for itself is laid over both."""
     concurrency: int = 4
+    redo_degraded: bool = False
+    """Whether what an earlier sitting answered with less than was asked for is asked again."""
     name: str = ""
     command: str = ""
 
@@ -135,6 +137,7 @@ async def prepared(request: RunRequest) -> AsyncIterator[Prepared]:
                 seeds=request.seeds,
                 sampling=request.sampling,
                 concurrency=request.concurrency,
+                redo_degraded=request.redo_degraded,
             )
             yield Prepared(experiment, writer, calls=_calls(arms, questions, request.seeds))
     finally:
@@ -192,6 +195,7 @@ def _header(
         aggregators=resources.aggregators,
         bank={} if bank is None else _bank(bank, resources.embedder.name),
         config={
+            "tasks": list(request.tasks),
             "split": request.split,
             "limit": request.limit,
             "profile": request.profile,

@@ -53,6 +53,9 @@ def run(
     temperature: Annotated[float | None, typer.Option("--temperature", min=0, max=5)] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer.")] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Questions in flight.")] = 4,
+    redo_degraded: Annotated[
+        bool, typer.Option("--redo-degraded", help="Also ask again what was answered with less than was asked for.")
+    ] = False,
     example: Annotated[
         bool,
         typer.Option("--example", help="Replay the recorded answers that ship with smcs; only arms may be chosen."),
@@ -62,7 +65,8 @@ def run(
 ) -> None:
     """Let strategies answer the same questions from the same answers, and grade them.
 
-    Every row is on disk as soon as it exists: stop it as you like, and start it again to go on.
+    Every row is on disk as soon as it exists: stop it as you like, and start it again to go on. It stops by itself when
+    an LLM that an arm cannot do without is out of reach on question after question.
     """
     from smcs.bench.running import RunRequest, example_request
     from smcs.errors import InputError
@@ -70,7 +74,7 @@ def run(
 
     arms, command = (*_names(strategies), *(arm or ())), shlex.join(["smcs", *sys.argv[1:]])
     if example:
-        if tasks or record or replay or config or bank:
+        if tasks or record or replay or config or bank or redo_degraded:
             raise InputError("--example brings its own questions, LLMs, bank and answers: choose only arms and --out.")
         with example_request(out, arms, command=command) as request:
             path, latest = asyncio.run(_run(request))
@@ -78,6 +82,8 @@ def run(
         return
     if (record is None) == (replay is None):
         raise InputError("Give either --record STORE (ask for what it lacks) or --replay STORE (ask nobody).")
+    if redo_degraded and record is None:
+        raise InputError("--redo-degraded asks LLMs again, and a replay asks nobody. Give --record STORE instead.")
     request = RunRequest(
         tasks=_names(tasks),
         arms=arms,
@@ -95,6 +101,7 @@ def run(
         seeds=_seeds(seeds),
         sampling=Sampling(temperature=temperature, max_tokens=max_tokens),
         concurrency=concurrency,
+        redo_degraded=redo_degraded,
         name=name,
         command=command,
     )

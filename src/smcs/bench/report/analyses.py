@@ -96,6 +96,11 @@ class Ablations:
 
     arms: tuple[Ablation, ...]
 
+    @property
+    def full(self) -> Ablation:
+        """The full arm."""
+        return self.arms[0]
+
 
 @dataclass(frozen=True, slots=True)
 class CandidateQuality:

@@ -64,10 +64,7 @@ def _comparison(report: Report) -> Figure | None:
 
 
 def _ranking(report: Report) -> Figure | None:
-    dots = [
-        (entry.arms[0] + (f" +{len(entry.arms) - 1}" if len(entry.arms) > 1 else ""), entry.score)
-        for entry in report.ranking
-    ]
+    dots = [(entry.name, entry.score) for entry in report.ranking]
     return _dots(dots, "pairs ordered rightly (%)", None)
 
 
@@ -150,15 +147,7 @@ def _scaling(report: Report) -> Figure | None:
 
 
 def _ablations(report: Report) -> Figure | None:
-    bars = []
-    for group in report.ablations:
-        full = group.arms[0]
-        tail = f" ({_short(full.arm)})" if len(report.ablations) > 1 else ""
-        bars += [
-            (f"without {', '.join(entry.without)}{tail}", entry.against_full)
-            for entry in group.arms[1:]
-            if entry.against_full is not None
-        ]
+    bars = report.ablation_bars
     if not bars:
         return None
     figure, axes = _canvas(_FRAME + 0.32 * len(bars))

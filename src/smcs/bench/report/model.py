@@ -22,6 +22,7 @@ from smcs.bench.report.evidence import Evidence, merge_results
 from smcs.bench.report.retrieval import Ranking, SupportSources, ranking, support_sources
 from smcs.bench.report.summary import Estimator, Summary, default_baseline, summarise
 from smcs.bench.results import Header, ResultFile
+from smcs.bench.statistics import Paired
 
 __all__ = ("Report", "build_report")
 
@@ -45,6 +46,19 @@ class Report:
     ranking: tuple[Ranking, ...]
     cautions: tuple[str, ...]
     """What a reader must know before believing the figures."""
+
+    @property
+    def ablation_bars(self) -> tuple[tuple[str, Paired], ...]:
+        """What each ablation lacks, and it against its full arm, which is named where there are several."""
+        return tuple(
+            (
+                f"without {', '.join(part.without)}" + (f" ({group.full.arm})" if len(self.ablations) > 1 else ""),
+                part.against_full,
+            )
+            for group in self.ablations
+            for part in group.arms
+            if part.against_full is not None
+        )
 
 
 def build_report(

@@ -47,6 +47,12 @@ class Ranking:
     conflicts: int
     """Grades of an LLM's own answer that differed between arms; the arm's own came first."""
 
+    @property
+    def name(self) -> str:
+        """The first arm, and how many more there are."""
+        more = len(self.arms) - 1
+        return self.arms[0] + (f" +{more}" if more else "")
+
 
 def support_sources(evidence: Evidence) -> SupportSources | None:
     """Return the support sources of the arm that has most of them recorded; by subject where there is only one task."""

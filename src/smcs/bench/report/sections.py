@@ -203,7 +203,7 @@ def _ablations(report: Report) -> Section | None:
             )
             for entry in group.arms
         )
-        tables.append(Table(f"{group.arms[0].arm} without its parts", columns, rows))
+        tables.append(Table(f"{group.full.arm} without its parts", columns, rows))
     text = "Each part left out in turn; differences to the full arm in percentage points, on common questions."
     return Section("ablations", "Ablations", text, tuple(tables))
 

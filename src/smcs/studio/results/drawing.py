@@ -54,23 +54,13 @@ def _comparison(report: Report, section: Section) -> Plot | None:
 
 
 def _ranking(report: Report, section: Section) -> Plot | None:
-    rows = [
-        (entry.arms[0] + (f" +{len(entry.arms) - 1}" if len(entry.arms) > 1 else ""), entry.score)
-        for entry in report.ranking
-    ]
+    rows = [(entry.name, entry.score) for entry in report.ranking]
     note = f"{_interval_note(report)} 50% is chance."
     return _dots("Ranking of LLMs by the priors", Axis("Pairs ordered rightly", "%"), rows, section, note)
 
 
 def _ablations(report: Report, section: Section) -> Plot | None:
-    rows: list[_Row] = []
-    for group in report.ablations:
-        tail = f" ({group.arms[0].arm})" if len(report.ablations) > 1 else ""
-        rows += [
-            (f"without {', '.join(entry.without)}{tail}", entry.against_full)
-            for entry in group.arms[1:]
-            if entry.against_full is not None
-        ]
+    rows = report.ablation_bars
     if not rows:
         return None
     axis = Axis("Difference to the full arm", "points")
