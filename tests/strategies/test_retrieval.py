@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from helpers_methods import KNOWN, NAMES, choice_query, team
@@ -18,7 +17,7 @@ from smcs.errors import ConfigError
 from smcs.prior import PRIORS
 from smcs.run import PriorFound, Query, Run
 from smcs.strategies import priors as module
-from smcs.strategies.priors import expected_grades, source_shares
+from smcs.strategies.priors import expected_grades
 from smcs.types import Message, Outcome, Question
 
 
@@ -63,19 +62,6 @@ async def test_every_strategy_looks_a_question_up_as_the_bank_embeds_it(known: Q
     await run(over, SETTINGS, question=query, name=name)
     assert embedder.texts.count(Question("", query.text, choices=query.choices).prompt()) == 1
     assert query.text not in embedder.texts
-
-
-def test_sources_are_named_by_task_and_subject_and_weighed_by_similarity() -> None:
-    questions = [
-        Question("1", "a", task="t", subject="x"),
-        Question("2", "b", task="t"),
-        Question("3", "c", task="t", subject="x"),
-        Question("4", "d"),
-    ]
-    shares = source_shares(questions, np.array([0.5, 0.3, 0.2, -0.1]))
-    assert shares == pytest.approx({"t/x": 0.7, "t": 0.3, "": 0.0})
-    assert list(shares) == ["t/x", "t", ""]
-    assert source_shares(questions, np.zeros(4)) == {}
 
 
 @pytest.mark.parametrize("name", [name for name in PRIORS if name != "global"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,8 @@ class Retrieved:
     """The R names, sorted."""
     embedder: str
     """Whose embeddings were compared."""
+    state: Path
+    """Folder of the searched index: another one whenever the bank holds something else."""
     _ids: QuestionIds
     estimated: tuple[bool, ...] = ()
     """(R,) whether the prior rests on predicted probabilities where the LLM was not graded; empty means of none."""
@@ -173,14 +176,14 @@ def _retrieved(
         support = SupportSet(rows[support.indices], support.similarities)
     prior = _prior(index, support)
     if estimates is None:
-        return Retrieved(support, prior, index.llms, index.embedder, index.ids)
+        return Retrieved(support, prior, index.llms, index.embedder, index.folder, index.ids)
     chances = estimates.chances.take(support.indices, axis=0)
     scores = _grades(index.outcomes.take(support.indices, axis=0).take(estimates.columns, axis=1))
     filled = np.where(np.isnan(scores), chances, scores)
     prior[estimates.columns] = weighted_prior(filled, support.similarities)
     estimated = np.zeros(len(index.llms), dtype=np.bool_)
     estimated[estimates.columns] = True
-    return Retrieved(support, prior, index.llms, index.embedder, index.ids, tuple(estimated.tolist()))
+    return Retrieved(support, prior, index.llms, index.embedder, index.folder, index.ids, tuple(estimated.tolist()))
 
 
 def _prior(index: BankIndex, support: SupportSet) -> NDArray[np.float64]:

@@ -166,7 +166,6 @@ class OpenAICompatibleLLM:
         response: aiohttp.ClientResponse | None = None
         try:
             async with deadline.timer:
-                deadline.first_byte()
                 response = await self._post(sent)
                 content = await self._accepted(response, deadline)
                 whole = None if response.content_type == _EVENTS else await content.read()
@@ -203,10 +202,8 @@ class OpenAICompatibleLLM:
     async def _exchange(self, body: bytes, read: Callable[[aiohttp.ClientResponse, BoundedBody], Awaitable[_T]]) -> _T:
         deadline = Deadline(self._timeouts)
         try:
-            async with deadline.timer:
-                deadline.first_byte()
-                async with await self._post(body) as response:
-                    return await read(response, await self._accepted(response, deadline))
+            async with deadline.timer, await self._post(body) as response:
+                return await read(response, await self._accepted(response, deadline))
         except (aiohttp.ClientError, OSError) as error:
             raise self._lost(error, deadline) from error
 

@@ -20,10 +20,14 @@ class Deadline:
     def __init__(self, timeouts: Timeouts) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeouts = timeouts
-        self._end = self._loop.time() + timeouts.total
-        self._phase, self._seconds = "", 0.0
-        self.timer = asyncio.timeout_at(self._end)
-        """Context manager around the exchange, or around the part of it that `renew` was called for."""
+        now = self._loop.time()
+        self._end = now + timeouts.total
+        self._phase, self._seconds = "the first byte", timeouts.first_byte
+        self.timer = asyncio.timeout_at(min(now + timeouts.first_byte, self._end))
+        """Context manager around the exchange, or around the part of it that `renew` was called for.
+
+        It begins with the wait for the response headers.
+        """
 
     @property
     def passed(self) -> bool:
@@ -31,30 +35,26 @@ class Deadline:
         return self.timer.expired() or self._loop.time() >= self._end
 
     def renew(self) -> asyncio.Timeout:
-        """Return a new timer for the next part of the exchange.
+        """Begin to wait for the next piece of the body, and return a new timer for that part of the exchange.
 
         An async generator must leave its timer before it yields: it would go off in whoever iterates.
         """
-        self.timer = asyncio.timeout_at(self._end)
+        self.timer = asyncio.timeout_at(self._next_bytes())
         return self.timer
-
-    def first_byte(self) -> None:
-        """Begin to wait for the response headers."""
-        self._begin("the first byte", self._timeouts.first_byte)
 
     def next_bytes(self) -> None:
         """Begin to wait for the next piece of the body."""
-        self._begin("the next bytes of the body", self._timeouts.between_bytes)
+        self.timer.reschedule(self._next_bytes())
+
+    def _next_bytes(self) -> float:
+        self._phase, self._seconds = "the next bytes of the body", self._timeouts.between_bytes
+        return min(self._loop.time() + self._seconds, self._end)
 
     def describe(self) -> str:
         """Say which limit was passed."""
         if self._loop.time() >= self._end:
             return f"the whole call took more than {self._timeouts.total:g} s"
         return f"{self._phase} did not come within {self._seconds:g} s"
-
-    def _begin(self, phase: str, seconds: float) -> None:
-        self._phase, self._seconds = phase, seconds
-        self.timer.reschedule(min(self._loop.time() + seconds, self._end))
 
 
 class BoundedBody:
@@ -73,6 +73,8 @@ class BoundedBody:
         Raises:
             LLMError: The cap is passed.
         """
+        if (here := self._here()) is not None:
+            return here
         self._deadline.next_bytes()
         return self._counted(await self._content.readany())
 
@@ -85,11 +87,15 @@ class BoundedBody:
         """
         if self._deadline.passed:
             raise TimeoutError
-        waiting = self._content.read_nowait()
-        if waiting:
-            return self._counted(waiting)
+        if (here := self._here()) is not None:
+            return here
         async with self._deadline.renew():
-            return await self.next()
+            return self._counted(await self._content.readany())
+
+    def _here(self) -> bytes | None:
+        """Return what has arrived, empty at the end, and `None` where that must be waited for: only then time runs."""
+        waiting = self._content.read_nowait()
+        return self._counted(waiting) if waiting or self._content.at_eof() else None
 
     def handed_on(self) -> None:
         """Count from zero again: what came so far is no longer held."""

@@ -141,7 +141,7 @@ class Aggregation:
         at_once = aggregator.capabilities.max_n or 1
         parts = [draws[i : i + at_once] for i in range(0, len(draws), at_once)]
         turn = self._turns.get(aggregator.name)
-        if turn is None and not answers:
+        if turn is None and not answers and len(parts) > 1:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(ask(part)) for part in parts]
             return [draw for task in tasks for draw in task.result()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,9 @@ from smcs.bank import BankIndex, QuestionBank, index_scores
 from smcs.prior import FittedPrior, PriorSpec, find_prior, question_features
 from smcs.run import Query
 from smcs.strategies.per_bank import PerBank
-from smcs.types import Question
+from smcs.strategies.sources import source_of
 
-__all__ = ("ExpectedGrades", "expected_grades", "source_shares")
+__all__ = ("ExpectedGrades", "expected_grades")
 
 _BATCH = 1000
 
@@ -56,21 +56,6 @@ async def expected_grades(
     return await asyncio.to_thread(_ask, spec, query, vector, bank, embedder, tuple(pool))
 
 
-def source_shares(questions: Sequence[Question], similarities: NDArray[np.float64]) -> dict[str, float]:
-    """Return the share of a support set's similarity by source, largest first; empty where it adds up to nothing.
-
-    Args:
-        questions: The support set.
-        similarities: Of each question, in the same order; one below zero counts as zero.
-    """
-    sums: dict[str, float] = {}
-    for question, similarity in zip(questions, np.maximum(similarities, 0.0).tolist(), strict=True):
-        source = _label(question.task, question.subject)
-        sums[source] = sums.get(source, 0.0) + similarity
-    total = sum(sums.values())
-    return {name: sums[name] / total for name in sorted(sums, key=lambda name: (-sums[name], name))} if total else {}
-
-
 def _ask(
     spec: PriorSpec,
     query: Query,
@@ -88,7 +73,7 @@ def _ask(
     unit = np.asarray(vector, dtype=np.float64)
     unit = unit / np.linalg.norm(unit)
     features = question_features(query.text, query.choices)[None, :] if spec.uses_features else None
-    return ExpectedGrades(llms, fitted.predict(unit[None, :], [_label(query.task, query.subject)], features)[0])
+    return ExpectedGrades(llms, fitted.predict(unit[None, :], [source_of(query.task, query.subject)], features)[0])
 
 
 def _fit(spec: PriorSpec, bank: QuestionBank, index: BankIndex, llms: tuple[str, ...]) -> FittedPrior | None:
@@ -101,11 +86,7 @@ def _fit(spec: PriorSpec, bank: QuestionBank, index: BankIndex, llms: tuple[str,
     ids = index.ids.take(np.arange(len(index.ids)))
     for start in range(0, len(ids), _BATCH):
         for question in bank.questions(ids[start : start + _BATCH]):
-            labels.append(_label(question.task, question.subject))
+            labels.append(source_of(question.task, question.subject))
             if spec.uses_features:
                 features.append(question_features(question.text, question.choices))
     return spec.model().fit(index.embeddings, scores, labels, np.stack(features) if features else None)
-
-
-def _label(task: str, subject: str) -> str:
-    return f"{task}/{subject}" if task and subject else task or subject

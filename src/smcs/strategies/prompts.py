@@ -34,10 +34,9 @@ Several assistants answered the user's message independently. Their answers stan
 _OPENING = re.compile(r'\A\s*<reference number="\d+">\s*')
 _CLOSING = re.compile(r"\s*</reference>\s*\Z")
 _DELIMITER = re.compile(r"<(\s*/?\s*references?\b)", re.IGNORECASE)
-_CONTROL = re.compile(
-    r"<\|(?=[^|<>\n]{1,40}\|>)|<(?=/?(?:start_of_turn|end_of_turn|bos|eos|s)>)|<(?=</?SYS>>)|\[(?=/?INST\])",
-    re.IGNORECASE,
-)
+# Patterns that begin with one plain character are searched for many times as fast as alternatives that begin apart.
+_CONTROL = re.compile(r"<(?=\|[^|<>\n]{1,40}\|>|/?(?:start_of_turn|end_of_turn|bos|eos|s)>|</?SYS>>)", re.IGNORECASE)
+_BRACKET = re.compile(r"\[(?=/?INST\])", re.IGNORECASE)
 
 
 def neutralise(text: str) -> str:
@@ -45,8 +44,9 @@ def neutralise(text: str) -> str:
 
     The words stay readable; only the opening character of a dangerous token is changed.
     """
-    text = _DELIMITER.sub("\u2039\\1", text)
-    return _CONTROL.sub(lambda match: match.group().replace("<", "\u2039").replace("[", "("), text)
+    if "<" in text:
+        text = _CONTROL.sub("\u2039", _DELIMITER.sub("\u2039\\1", text))
+    return _BRACKET.sub("(", text) if "[" in text else text
 
 
 def unwrap(text: str) -> str:

@@ -82,8 +82,9 @@ class References:
     async def among(self, positions: Iterable[int]) -> tuple[int, ...]:
         """Wait until each of these references has arrived or failed, and return those that arrived, in order."""
         wanted = sorted(positions)
-        for position in wanted:
-            await self._settled[position].wait()
+        for settled in (self._settled[position] for position in wanted):
+            if not settled.is_set():
+                await settled.wait()
         return tuple(position for position in wanted if position in self.texts)
 
     async def gather(self, conversation: tuple[Message, ...]) -> None:

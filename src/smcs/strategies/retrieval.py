@@ -11,15 +11,17 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
-from smcs.bank import QuestionBank
+from smcs.bank import QuestionBank, Retrieved
 from smcs.errors import EmbedderError
 from smcs.llms import Member
 from smcs.posterior import drop_distribution
 from smcs.prior import SupportSet, prior_is_used, prior_vector, recruit
 from smcs.run import EstimatedPrior, PriorFound, Query, SupportQuestion, Trace
 from smcs.strategies.calls import Resources
-from smcs.strategies.priors import expected_grades, source_shares
+from smcs.strategies.per_bank import PerBank
+from smcs.strategies.priors import expected_grades
 from smcs.strategies.settings import Settings
+from smcs.strategies.sources import Sources
 from smcs.types import Question
 
 __all__ = ("Selection", "embed_query", "select_referencers")
@@ -28,6 +30,8 @@ _SHOWN = 20
 """Support questions kept in the record; the set itself has hundreds."""
 
 _SHOWN_CHARACTERS = 400
+
+_SOURCES: PerBank[Sources] = PerBank(most=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +149,11 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
     )
     # Threads fight over the interpreter when many questions start at once; what is quick stays on the event loop.
     found = search() if bank.is_quick(embedder.name) else await asyncio.to_thread(search)
-    # The whole set, not only what is shown: its labels say where it comes from.
-    show = partial(bank.nearest, found, len(found.support))
-    support = show() if bank.knows_nearest(found, len(found.support)) else await asyncio.to_thread(show)
+    support, sources = await _described(bank, found)
     similarities = found.support.similarities
     nearest = tuple(
         SupportQuestion(q.id, float(similarity), q.text[:_SHOWN_CHARACTERS], q.task, q.subject)
-        for q, similarity in zip(support[:_SHOWN], similarities[:_SHOWN], strict=True)
+        for q, similarity in zip(support, similarities[:_SHOWN], strict=True)
     )
     evidence = _Evidence(
         found.llms,
@@ -160,7 +162,7 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
         float(similarities.sum()),
         nearest,
         frozenset(compress(found.llms, found.estimated)),
-        source_shares(support, similarities),
+        sources,
         vector,
     )
     if settings.prior == "rps":
@@ -169,6 +171,17 @@ async def _evidence(query: Query, resources: Resources, settings: Settings, trac
         settings.prior, query, vector, bank=bank, embedder=embedder.name, pool=(*resources.pool, *resources.absent)
     )
     return replace(evidence, llms=grades.llms, prior=grades.values, weight=1.0, predicted=frozenset())
+
+
+async def _described(bank: QuestionBank, found: Retrieved) -> tuple[tuple[Question, ...], dict[str, float]]:
+    """Return the questions that are shown of a support set, and where the whole of it comes from."""
+    rows = found.support.indices
+    sources = _SOURCES.get(bank, found.state, Sources)
+    if not sources.knows(rows):
+        sources.learn(rows, await asyncio.to_thread(bank.nearest, found, len(rows)))
+    count = min(_SHOWN, len(rows))
+    show = partial(bank.nearest, found, count)
+    return show() if bank.knows_nearest(found, count) else await asyncio.to_thread(show), sources.shares(found.support)
 
 
 def _whole_bank(bank: QuestionBank) -> _Evidence:
