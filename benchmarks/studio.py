@@ -4,7 +4,8 @@ A real `smcs serve` over scripted LLMs, with a ledger of 100,000 runs and a bank
 real Chromium, which shares the machine with the server (so views are slower than for a person elsewhere). CPU is that
 of the server's process alone.
 
-    python benchmarks/studio.py [--runs 100000] [--questions 100000] [--viewers 20] [--rounds 5] [--json PATH]
+    python benchmarks/studio.py [--runs 100000] [--questions 100000] [--viewers 20] [--rounds 5] [--latency 10]
+        [--json PATH]
 """
 
 from __future__ import annotations
@@ -205,7 +206,10 @@ def watchers(browser: Browser, url: str, viewers: int) -> dict[str, float]:
         pages[-1].wait_for_selector("[data-testid=step-pool]")
         begun, used = time.perf_counter(), cpu_seconds()
         time.sleep(8)
-        return {"idle": idle, "running": (cpu_seconds() - used) / (time.perf_counter() - begun)}
+        running = (cpu_seconds() - used) / (time.perf_counter() - begun)
+        if not all(page.is_enabled("[data-testid=stop]") for page in pages):
+            raise RuntimeError("a run ended before it was measured: the machine is busy. Raise --latency.")
+        return {"idle": idle, "running": running}
     finally:
         for context in contexts:
             context.close()
@@ -262,11 +266,12 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=100_000)
     parser.add_argument("--viewers", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--latency", type=float, default=10.0, help="seconds of a call in the runs that are watched")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="smcs-studio-bench-") as name:
         folder = Path(name)
-        config = write_config(folder, latency=10.0, extra=("fast",))
+        config = write_config(folder, latency=asked.latency, extra=("fast",))
         asyncio.run(fill_ledger(folder / "ledger.db", asked.runs))
         asyncio.run(fill_bank(folder / "bank.db", asked.questions))
         with serve_studio(config) as (url, _), chromium() as browser:

@@ -257,6 +257,15 @@ async def test_lists_go_on_where_they_ended_and_choose(ledgers: Ledgers) -> None
         seen += [row.id for row in page]
         before = page[-1].cursor
     assert seen == [each.id for each in newest]
+    for i, run in enumerate(newest):
+        newer = await ledger.runs(limit=5, after=(run.created, run.id))
+        assert [row.id for row in newer] == [each.id for each in newest[max(i - 5, 0) : i]]
+    between = await ledger.runs(before=(newest[2].created, newest[2].id), after=(newest[6].created, newest[6].id))
+    assert [row.id for row in between] == [each.id for each in newest[3:6]]
+    last = (newest[-1].created, newest[-1].id)
+    assert [row.id for row in await ledger.runs(after=last, model="m1")] == [
+        each.id for each in newest[:-1] if each.model == "m1"
+    ]
 
     async def found(**where: Any) -> set[str]:
         return {row.id for row in await ledger.runs(**where)}

@@ -168,18 +168,29 @@ async def test_the_answer_of_a_router_is_shown_while_it_is_written(known: Questi
     assert any(isinstance(event, AnswerBegins) for event in watched.events)
 
 
-async def test_texts_that_are_written_together_are_counted_and_not_mixed(known: QuestionBank) -> None:
-    lone = {"merger": {"price": None, "capabilities": Capabilities(logprobs=True, max_n=1)}}
-    watched = await watch(known, "smcs", facts=lone, scripts={"merger": {"max_n": 1}})
-    fold, live = Fold(), []
+@pytest.mark.parametrize(("strategy", "max_n"), [("smcs", 1), ("smcs", 8), ("best_of_n", 8), ("self_consistency", 1)])
+async def test_texts_that_are_written_together_are_shown_apart(known: QuestionBank, strategy: str, max_n: int) -> None:
+    facts = {"price": None, "capabilities": Capabilities(logprobs=True, max_n=max_n)}
+    names = ("merger", "adder", "guesser")
+    replies = {"replies": [f"text number {i} goes on like {i}" for i in range(8)], "max_n": max_n}
+    watched = await watch(known, strategy, facts=dict.fromkeys(names, facts), scripts=dict.fromkeys(names, replies))
+    fold, together = Fold(), 0
+    live: dict[str, tuple[str, ...]] = {}
     for event in watched.events:
         fold.add(event)
-        if isinstance(event, TextArrived) and event.stage == "aggregation":
-            running = [call for call in fold.progress().merges or () if call.status == "running"]
-            live += [call.live for call in running if len(running) > 1]
-            assert all(call.written for call in running)
-    assert live
-    assert not any(live)
+        if not isinstance(event, TextArrived | AttemptFinished):
+            continue
+        now = fold.progress()
+        calls = (*now.answers, *(now.merges or ()))
+        together = max(together, sum(text != "" for call in calls for text in call.live))
+        for call in calls:
+            if call.status == "running":
+                assert call.written == sum(map(len, call.live))
+                live[call.key] = call.live
+            elif call.status == "ok" and call.key in live:
+                written = live.pop(call.key)
+                assert [text.strip() for text in written] == [text.strip() for text in call.texts]
+    assert together > 1
 
 
 async def test_a_run_that_is_stopped_leaves_nothing_running(known: QuestionBank) -> None:
@@ -195,6 +206,22 @@ async def test_a_run_that_is_stopped_leaves_nothing_running(known: QuestionBank)
     stopped = fold.progress(3.0)
     assert {call.status for call in stopped.answers} == {"cancelled"}
     assert stopped.phase == "stopped"
+
+
+async def test_there_is_news_where_more_than_the_time_has_changed(known: QuestionBank) -> None:
+    watched = await watch(known, "smcs")
+    fold = Fold()
+    quiet: list[bool] = []
+    for event in watched.events[:-1]:
+        before = fold.progress()
+        quiet.append(not fold.has_news)
+        fold.add(event)
+        news, after = fold.has_news, fold.progress()
+        same = replace(before, seconds=0.0) == replace(after, seconds=0.0)
+        assert news or same
+    assert all(quiet)
+    fold.end("stopped")
+    assert fold.has_news
 
 
 @pytest.mark.parametrize("redaction", ["none", "texts"])

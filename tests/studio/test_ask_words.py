@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
@@ -14,7 +15,18 @@ from smcs.studio.ask.outcome import nice_scale, waited_for
 from smcs.studio.ask.reaction import learned_line
 from smcs.studio.ask.scores import score_table
 from smcs.studio.ask.state import Answer, Call, Phase, PoolRow, Progress
-from smcs.studio.ask.words import listed, out_of_reach, phase_line, plain_reason, remarks_of, why_failed, why_it_won
+from smcs.studio.ask.words import (
+    ABLATION_WORDS,
+    left_out,
+    listed,
+    out_of_reach,
+    phase_line,
+    plain_reason,
+    remarks_of,
+    why_failed,
+    why_it_won,
+)
+from smcs.types import Ablation
 
 
 @pytest.mark.parametrize(
@@ -74,6 +86,16 @@ def test_a_failed_call_says_why() -> None:
     assert why_failed("timeout", None) == "it took too long"
     assert why_failed("error", "busy", 503) == "HTTP 503: busy"
     assert why_failed("error", "HTTP 503: busy", 503) == "HTTP 503: busy"
+
+
+def test_parts_that_were_left_out_are_said() -> None:
+    assert set(ABLATION_WORDS) == {*get_args(Ablation)}
+    without = {"without": ["perplexity", "rps"]}
+    said = (
+        "Left out of the method, as was asked: the choice of LLMs by similar questions and how sure the merging LLM is."
+    )
+    assert left_out("smcs", without) == (said,)
+    assert left_out("moa", without) == left_out("smcs", {"without": []}) == left_out("smcs", {"without": 3}) == ()
 
 
 def test_notes_become_remarks_and_unknown_ones_are_left_out() -> None:

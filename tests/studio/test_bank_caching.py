@@ -62,6 +62,60 @@ async def test_a_result_may_grow_old(bank: QuestionBank) -> None:
     assert await once(bank, "v", "key", work, seconds=lambda _: -1.0) == 2
 
 
+async def test_slow_result_is_given_until_the_next_one_is_there(
+    bank: QuestionBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smcs.studio.bank.caching._SLOW", 0.0)
+    monkeypatch.setattr("smcs.studio.bank.caching._REST", 0.0)
+    work = Counted()
+    assert await once(bank, "a", "key", work, late=True) == 1
+    work.may_end.clear()
+    assert [await once(bank, version, "key", work, late=True) for version in ("b", "b", "a")] == [1, 1, 1]
+    work.may_end.set()
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        if (found := await once(bank, "b", "key", work, late=True)) == 2:
+            break
+    assert (found, work.calls) == (2, 2)
+    assert await once(bank, "c", "key", work) == 3
+
+
+async def test_slow_work_rests_however_often_the_bank_changes(
+    bank: QuestionBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smcs.studio.bank.caching._SLOW", 0.0)
+    work = Counted()
+    assert await once(bank, "a", "key", work, late=True) == 1
+    monkeypatch.setattr("smcs.studio.bank.caching._REST", 1e9)
+    assert [await once(bank, version, "key", work, late=True) for version in "bcd"] == [1, 1, 1]
+    await asyncio.sleep(0.05)
+    assert work.calls == 1
+    forget(bank)
+    assert await once(bank, "d", "key", work, late=True) == 2
+
+
+async def test_what_failed_beside_an_earlier_result_is_tried_again(
+    bank: QuestionBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smcs.studio.bank.caching._SLOW", 0.0)
+    monkeypatch.setattr("smcs.studio.bank.caching._REST", 0.0)
+    calls = []
+
+    def work() -> int:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ValueError("the second time")
+        return len(calls)
+
+    seen: list[int] = []
+    for _ in range(200):
+        seen.append(await once(bank, "a" if not seen else "b", "key", work, late=True))
+        if seen[-1] == 3:
+            break
+        await asyncio.sleep(0.01)
+    assert set(seen) == {1, 3}
+
+
 async def test_who_stops_waiting_does_not_stop_the_work(bank: QuestionBank) -> None:
     work = Counted(waits=True)
     first = asyncio.create_task(once(bank, "v", "key", work))

@@ -56,6 +56,24 @@ async def test_overview_is_kept_until_the_bank_changes(bank: QuestionBank) -> No
     assert later == bank.info()
 
 
+async def test_slow_overview_is_shown_once_more_and_known_to_be_outdated(
+    bank: QuestionBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await data.overview(bank)
+    assert not await data.is_outdated(bank, first)
+    monkeypatch.setattr("smcs.studio.bank.caching._SLOW", 0.0)
+    monkeypatch.setattr("smcs.studio.bank.caching._REST", 0.0)
+    bank.record([outcome(0, "llm000", 0.5)])
+    assert await data.overview(bank) is first
+    assert await data.is_outdated(bank, first)
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        if (later := await data.overview(bank)) is not first:
+            break
+    assert later == bank.info()
+    assert not await data.is_outdated(bank, later)
+
+
 async def test_overview_of_a_bank_without_all_vectors_is_looked_at_again(
     bank: QuestionBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

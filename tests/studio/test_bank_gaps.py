@@ -11,7 +11,7 @@ from helpers_bank import fill, small_bank
 from smcs.bank import Finding, QuestionBank
 from smcs.cli.bank import app
 from smcs.errors import SmcsError
-from smcs.studio.bank.gaps import fix_of, gaps_of, groups_of, missing_fix
+from smcs.studio.bank.gaps import fix_of, gaps_of, groups_of, missing_fix, ungraded_fix
 from smcs.types import Outcome, Question
 
 
@@ -114,7 +114,25 @@ def test_missing_outcomes_are_asked_for_by_name(tmp_path: Path) -> None:
     assert words == ["smcs", "bank", "add-llm", f"--bank={bank.url}", "--fraction=1", found.llms[0]]
 
 
-@pytest.mark.parametrize("kind", ["all_wrong", "all_right", "below_chance", "ungraded"])
+def test_grading_again_mends_what_was_not_graded(tmp_path: Path) -> None:
+    llm = """it's "x"; $HOME"""
+    with QuestionBank.create(tmp_path / "my bank.db") as bank:
+        bank.add_questions([choice(f"q{i}", f"Is {i} it?") for i in range(20)])
+        for name in (llm, "other"):
+            bank.add_llm(name)
+            bank.record([Outcome(f"q{i}", name, None, response="The answer is (A).") for i in range(20)])
+        command = fix_of(finding(bank, "ungraded"), bank.url).command
+        assert command in {ungraded_fix(name, bank.url).command for name in (llm, "other")}
+        words = shlex.split(ungraded_fix(llm, bank.url).command or "")
+        assert words[:3] == ["smcs", "bank", "regrade"]
+        assert (
+            run(ungraded_fix(llm, bank.url).command or "").stdout == "20 answers have a new grade, 0 still have none\n"
+        )
+        assert {outcome.score for outcome in bank.recorded(llm)} == {1.0}
+        assert {outcome.score for outcome in bank.recorded("other")} == {None}
+
+
+@pytest.mark.parametrize("kind", ["all_wrong", "all_right", "below_chance"])
 def test_what_no_command_mends_has_none(kind: str) -> None:
     assert fix_of(Finding(kind, "warning", "m", llms=("a",)), "bank.db").command is None  # type: ignore[arg-type]
 
@@ -123,6 +141,7 @@ def test_what_cannot_be_pasted_is_no_command() -> None:
     assert fix_of(Finding("duplicate", "warning", "m", ("a", "b\nrm -rf /")), "bank.db").command is None
     assert fix_of(Finding("duplicate", "warning", "m", ("a", "b\x1b[2J")), "bank.db").command is None
     assert missing_fix("a\u202eb", "bank.db").command is None
+    assert ungraded_fix("a\u202eb", "bank.db").command is None
 
 
 def test_findings_are_grouped_worst_first() -> None:

@@ -160,6 +160,28 @@ async def test_views_of_a_bank_show_their_parts(bank: QuestionBank) -> None:
         assert ids <= (await show(bank, view=view)).ids, view
 
 
+async def test_what_was_not_asked_and_not_graded_has_a_command_each(empty: QuestionBank) -> None:
+    empty.add_questions([question(number) for number in range(3)])
+    empty.add_llm("one")
+    empty.add_llm("two")
+    empty.record([outcome(number, "one", None) for number in range(3)])
+    shot = await show(empty, view="gaps")
+    assert shot.says("For two, this asks what it was not asked")
+    assert shot.says(f"smcs bank add-llm --bank={empty.url} --fraction=1 two")
+    assert shot.says("For one, this grades what was not graded")
+    assert shot.says("python -c ")
+    assert not (await show(empty, view="gaps", named="seed")).says("python -c ")
+
+
+async def test_figures_from_before_a_change_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_bank(tmp_path / "bank.db", count=60) as changing:
+        assert "bank-outdated" not in (await show(changing)).ids
+        monkeypatch.setattr("smcs.studio.bank.caching._SLOW", 0.0)
+        monkeypatch.setattr("smcs.studio.bank.caching._REST", 1e9)
+        changing.record([outcome(0, "llm000", 0.5)])
+        assert "bank-outdated" in (await show(changing)).ids
+
+
 async def test_one_question_shows_every_outcome(bank: QuestionBank) -> None:
     (asked,) = bank.questions(["q0007"])
     outcomes = bank.outcomes_on("q0007")

@@ -13,11 +13,11 @@ from helpers_upstream import upstream
 from smcs.errors import InputError
 from smcs.gateway.errors import GatewayError
 from smcs.gateway.models import PassThrough, VirtualModel
-from smcs.gateway.protocol import SmcsOptions
 from smcs.run import Query, Run
 from smcs.strategies import Settings, find_strategy
-from smcs.studio.runs import again as module
 from smcs.studio.runs.again import Again, cannot_be_asked, knobs, of_run, read_form, to_request
+from smcs.studio.runs.comparing import setting_rows
+from smcs.studio.runs.difference import compare
 from smcs.studio.runs.rerun import Rerun
 from smcs.types import Message
 
@@ -41,7 +41,9 @@ def test_settings_of_a_run_are_proposed() -> None:
     assert of_run(recorded(), "smcs") == Again("smcs", k=3, n=4, temperature=0.7, seed=2**60)
     drawn = replace(recorded(), settings={"seed": None, "subset_seed": 7})
     assert of_run(drawn, "smcs").seed == 7
-    damaged = full_run(settings={"k": True, "n": "x", "sampling": None})
+    bare = recorded(settings={"without": ["perplexity", "nonsense", "rps"]})
+    assert set(of_run(bare, "smcs").without) == {"rps", "perplexity"}
+    damaged = full_run(settings={"k": True, "n": "x", "sampling": None, "without": 3})
     assert of_run(damaged, "smcs") == Again("smcs")
 
 
@@ -60,19 +62,13 @@ def test_what_cannot_be_asked_again(run: Run | None, said: str) -> None:
     assert bool(why) == bool(said)
 
 
-def test_what_can_be_set_depends_on_model_and_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_TAKES_ABLATIONS", True)
+def test_what_can_be_set_depends_on_model_and_strategy() -> None:
     assert knobs(PASSED, "") == frozenset()
     assert knobs(None, "smcs") == frozenset()
     assert knobs(virtual(), "") == {"strategy", "k", "n", *ABLATIONS}
     assert knobs(virtual(), "majority_vote") == {"strategy"}
-    assert knobs(virtual("moa"), "prior_vote") == {"strategy", "k"}
+    assert knobs(virtual("moa"), "prior_vote") == {"strategy", "k", "rps"}
     assert knobs(virtual(), "best_of_n") == {"strategy", "similarity", "perplexity"}
-
-
-def test_ablations_are_offered_only_where_a_request_can_name_them() -> None:
-    can = "without" in SmcsOptions.model_fields
-    assert bool(knobs(virtual(), "smcs") & ABLATIONS) == can
 
 
 def test_form_is_read() -> None:
@@ -120,6 +116,15 @@ def test_request_has_the_recorded_conversation_and_only_what_was_changed() -> No
     assert (request.presence_penalty, request.stops) == (1.05, ("END",))
 
 
+def test_parts_that_the_strategy_has_are_left_out_and_only_those() -> None:
+    wanted = Again("smcs", without=("rps", "perplexity"))
+    assert to_request(recorded(), wanted, virtual()).options.without == ["rps", "perplexity"]
+    assert to_request(recorded(), replace(wanted, strategy="best_of_n"), virtual()).options.without == ["perplexity"]
+    assert to_request(recorded(), replace(wanted, strategy="moa"), virtual()).options.without is None
+    # what the model is configured to leave out comes back where no box is ticked
+    assert to_request(recorded(), Again("smcs"), virtual()).options.without == []
+
+
 def test_llm_that_is_asked_by_name_gets_nothing_of_the_collaboration() -> None:
     request = to_request(recorded(), Again("alpha", "smcs", 2, 5, 0.25, None, ("rps",)), PASSED)
     assert request.smcs is None
@@ -136,7 +141,9 @@ async def test_rerun_is_a_new_run_in_the_ledger(tmp_path: Path) -> None:
         assert stored.record is not None
         models = served.gateway.service.models
         rerun = Rerun(served.gateway, None)
-        request = to_request(stored.record, replace(of_run(stored.record, "smcs"), k=1), models.get("smcs"))
+        request = to_request(
+            stored.record, replace(of_run(stored.record, "smcs"), k=1, without=("perplexity",)), models.get("smcs")
+        )
         run_id = await rerun.run(request)
         rows = await served.rows(2)
         again = await served.gateway.ledger.run(str(run_id))
@@ -145,6 +152,12 @@ async def test_rerun_is_a_new_run_in_the_ledger(tmp_path: Path) -> None:
     assert again.record is not None
     assert again.record.query.messages == stored.record.query.messages
     assert again.record.settings["k"] == 1
+    assert again.record.settings["without"] == ["perplexity"]
+    assert [[cell.text for cell in row] for row in setting_rows(compare(stored.record, again.record))][-1] == [
+        "without (parts of the method left out)",
+        "none",
+        '["perplexity"]',
+    ]
     assert again.record.settings["subset_seed"] == stored.record.settings["subset_seed"]
     assert rerun.words.startswith(f"{again.row.calls} of {again.row.calls} calls are back")
 

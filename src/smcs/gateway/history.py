@@ -70,6 +70,7 @@ class History:
         *,
         limit: int = 50,
         before: tuple[str, str] | None = None,
+        after: tuple[str, str] | None = None,
         key_id: str | None = None,
         model: str | None = None,
         strategy: str | None = None,
@@ -82,7 +83,8 @@ class History:
 
         Args:
             limit: Most lines, 1 to 1,000.
-            before: `RunRow.cursor` of the last line of the page before.
+            before: `RunRow.cursor` of the last line of the page before; only older ones.
+            after: `RunRow.cursor` of the first line of the page after; only newer ones, those next to it.
             key_id: Of this key ("": without a key).
             model: For this model, as clients asked for it.
             strategy: By this strategy.
@@ -100,7 +102,8 @@ class History:
         where = RunFilter(
             key_id=key_id, model=model, strategy=strategy, status=status, since=since, until=until, text=text
         )
-        return await self._read(lambda connection: reads.many_runs(connection, where, limit=limit, before=before))
+        find = partial(reads.many_runs, where=where, limit=limit, before=before, after=after)
+        return await self._read(find)
 
     async def export(self, target: Path | BinaryIO, where: RunFilter | None = None, *, records: bool = True) -> int:
         """Write runs as JSON lines, the oldest first, and return how many.

@@ -46,13 +46,18 @@ def many_runs(
     *,
     limit: int,
     before: tuple[str, str] | None = None,
+    after: tuple[str, str] | None = None,
 ) -> list[RunRow]:
-    """Return lines of the ledger, the newest first."""
+    """Return lines of the ledger, the newest first: the newest ones, or those next to `after`."""
+    created, run_id = schema.runs.c.created, schema.runs.c.id
     query = _filtered(select(*_COLUMNS, *_MONEY), where)
     if before is not None:
-        query = query.where(tuple_(schema.runs.c.created, schema.runs.c.id) < tuple_(*before))
-    newest = query.order_by(schema.runs.c.created.desc(), schema.runs.c.id.desc()).limit(limit)
-    return [_row(found) for found in connection.execute(newest).mappings()]
+        query = query.where(tuple_(created, run_id) < tuple_(*before))
+    if after is not None:
+        query = query.where(tuple_(created, run_id) > tuple_(*after))
+    ordered = query.order_by(created.desc(), run_id.desc()) if after is None else query.order_by(created, run_id)
+    rows = [_row(found) for found in connection.execute(ordered.limit(limit)).mappings()]
+    return rows if after is None else rows[::-1]
 
 
 def one_run(connection: Connection, run_id: str) -> StoredRun | None:

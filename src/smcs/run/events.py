@@ -68,6 +68,8 @@ class AttemptStarted:
     members: tuple[str, ...]
     """For an aggregation: the LLMs whose references it sees."""
     at: float
+    call: int = 0
+    """Number of the call among those that its run sent, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,10 @@ class TextArrived:
     text: str
     reasoning: str
     at: float
+    call: int = 0
+    """Which call writes it; see `AttemptStarted.call`."""
+    choice: int = 0
+    """Index of the choice it belongs to: a call may write several at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,8 @@ class AttemptFinished:
 
     attempt: Attempt
     at: float
+    call: int | None = None
+    """Which call it was, see `AttemptStarted.call`; `None` for one that was never sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ class Caller:
     def __init__(self, trace: Trace, settings: Settings) -> None:
         self._trace = trace
         self._settings = settings
+        self._sent = 0
         self.why_cancelled = "the run was cancelled"
         """Recorded for calls that are cancelled from now on; set by whoever cancels."""
         self.budget = Budget(
@@ -209,8 +210,9 @@ class Caller:
         """Send a call that was paid for, and record it; see `call`."""
         member, request, stage = prepared.member, prepared.request, prepared.stage
         started = self._trace.clock()
-        self._trace.emit(AttemptStarted(member.name, stage, prepared.members, started))
-        relay = _Relay(self._trace, member.name, stage, answers=answers)
+        call, self._sent = self._sent, self._sent + 1
+        self._trace.emit(AttemptStarted(member.name, stage, prepared.members, started, call))
+        relay = _Relay(self._trace, member.name, stage, call, answers=answers)
         try:
             done = await attempt(
                 member,
@@ -230,11 +232,12 @@ class Caller:
                     started=started,
                     seconds=self._trace.clock() - started,
                     cost_usd=None if member.price is None else member.price.cost(Usage()),
-                )
+                ),
+                call,
             )
             raise
         self.budget.settle(prepared.held, done)
-        done = self._record(_believed(done, request.n, self.max_tokens(member)))
+        done = self._record(_believed(done, request.n, self.max_tokens(member)), call)
         if relay.begun and done.status != "ok":
             raise NoUsableAnswerError("The answer broke off after its beginning was handed out:", self._trace.causes())
         if relay.begun and relay.text.strip() != done.choices[0].text.strip():
@@ -243,18 +246,19 @@ class Caller:
             )
         return done
 
-    def _record(self, done: Attempt) -> Attempt:
-        self._trace.emit(AttemptFinished(done, self._trace.clock()))
+    def _record(self, done: Attempt, call: int | None = None) -> Attempt:
+        self._trace.emit(AttemptFinished(done, self._trace.clock(), call))
         return done
 
 
 class _Relay:
     """Tells a trace of the pieces of a text, and when they begin to be the run's answer."""
 
-    def __init__(self, trace: Trace, llm: str, stage: Stage, *, answers: bool) -> None:
+    def __init__(self, trace: Trace, llm: str, stage: Stage, call: int, *, answers: bool) -> None:
         self._trace = trace
         self._llm = llm
         self._stage = stage
+        self._call = call
         self._may_begin = answers
         self._handed: list[str] = []
         self.begun = False
@@ -273,7 +277,8 @@ class _Relay:
                 self._trace.emit(AnswerBegins(self._llm, self._stage, self._trace.clock()))
         if self.begun:
             self._handed.append(delta.text)
-        self._trace.emit(TextArrived(self._llm, self._stage, delta.text, delta.reasoning, self._trace.clock()))
+        at = self._trace.clock()
+        self._trace.emit(TextArrived(self._llm, self._stage, delta.text, delta.reasoning, at, self._call, delta.choice))
 
 
 def _believed(done: Attempt, wanted: int, max_tokens: int | None) -> Attempt:

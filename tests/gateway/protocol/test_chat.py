@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from helpers_protocol import chat, chat_body, encoded, refused
 from smcs.gateway.errors import GatewayError
 from smcs.gateway.protocol import (
+    ABLATIONS,
     ChatRequest,
     check_collaborative,
     check_pass_through,
@@ -20,6 +21,7 @@ from smcs.gateway.protocol import (
     checks,
     parse_chat,
 )
+from smcs.strategies import STRATEGIES
 from smcs.types import Sampling
 
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
@@ -73,6 +75,7 @@ FULL: dict[str, Any] = chat_body(
         "explain": True,
         "thinking": False,
         "profile": "fast",
+        "without": ["perplexity", "rps"],
     },
 )
 
@@ -110,6 +113,7 @@ def test_every_field_is_understood() -> None:
         "max_usd": 0.1,
         "max_seconds": 30,
         "max_calls": 20,
+        "without": ("perplexity", "rps"),
     }
 
 
@@ -167,6 +171,7 @@ def test_canonical_leaves_out_delivery_and_keeps_what_decides_the_answer() -> No
         chat(temperature=0),
         chat(temperature=1, max_tokens=5),
         chat(temperature=0, max_tokens=5, smcs={"k": 2}),
+        chat(temperature=0, max_tokens=5, smcs={"without": ["rps"]}),
         chat({"role": "user", "content": "What is 6 x 8?"}, temperature=0, max_tokens=5),
     ):
         assert other.canonical() != plain.canonical()
@@ -282,6 +287,21 @@ def test_obfuscation_is_refused_only_where_it_is_asked_for() -> None:
 def test_options_of_a_collaboration_mean_nothing_to_one_llm() -> None:
     check_pass_through(chat(smcs={"max_usd": 1, "max_seconds": 5, "explain": True, "thinking": False}))
     assert refusal(check_pass_through, smcs={"explain": True, "k": 3}).param == "smcs.k"
+
+
+def test_a_strategy_leaves_out_only_what_it_has() -> None:
+    assert set(ABLATIONS) <= set(STRATEGIES)
+    for strategy, parts in ABLATIONS.items():
+        chat(smcs={"without": list(parts)}).options.check_ablations(strategy)
+    for strategy in STRATEGIES:
+        chat(smcs={"without": []}).options.check_ablations(strategy)
+    some = refusal(lambda asked: asked.options.check_ablations("best_of_n"), smcs={"without": ["similarity", "rps"]})
+    assert (some.param, some.code) == ("smcs.without", "unsupported_parameter")
+    assert "'best_of_n' cannot leave out 'rps'; it can: similarity, perplexity." in some.message
+    none = refusal(lambda asked: asked.options.check_ablations("moa"), smcs={"without": ["rps"]})
+    assert "'moa'" in none.message
+    assert ", ".join(ABLATIONS) in none.message
+    assert refusal(check_pass_through, smcs={"without": ["rps"]}).param == "smcs.without"
 
 
 def test_too_much_text_is_413_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,7 @@ MISTAKES: dict[str, tuple[Any, str | None, str | None]] = {
     "unknown_in_message": (chat_body({**USER, "colour": "red"}), "messages[0].colour", "unknown_parameter"),
     "unknown_option": (chat_body(smcs={"kk": 1}), "smcs.kk", "unknown_parameter"),
     "option_out_of_range": (chat_body(smcs={"k": 0}), "smcs.k", "integer_below_min_value"),
+    "option_unknown_part": (chat_body(smcs={"without": ["rps", "luck"]}), "smcs.without[1]", "invalid_value"),
     "option_infinite": (b'{"model":"a","messages":[],"smcs":{"max_usd":1e999}}', None, None),
     "temperature_high": (chat_body(temperature=2.5), "temperature", "decimal_above_max_value"),
     "temperature_text": (chat_body(temperature="1"), "temperature", "invalid_type"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, get_args
 
 from pydantic import Field
 
+from smcs.gateway.errors import unsupported
 from smcs.gateway.protocol.parsing import Body
+from smcs.types import Ablation
 
-__all__ = ("MODEL_NAME", "ModelName", "SmcsOptions")
+__all__ = ("ABLATIONS", "MODEL_NAME", "ModelName", "SmcsOptions")
 
 MODEL_NAME: Final = r"^[^\x00-\x1f\x7f]+$"
 """Names of models and LLMs: no control characters."""
@@ -16,7 +19,17 @@ MODEL_NAME: Final = r"^[^\x00-\x1f\x7f]+$"
 ModelName = Annotated[str, Field(min_length=1, max_length=256, pattern=MODEL_NAME)]
 """Name of a model or LLM."""
 
+ABLATIONS: Final[Mapping[str, tuple[Ablation, ...]]] = {
+    "smcs": get_args(Ablation),
+    "smcs_guarded": get_args(Ablation),
+    "best_of_n": ("similarity", "perplexity"),
+    "prior_vote": ("rps",),
+    "rps": ("rps",),
+}
+"""The parts of the method that a strategy can do without, by its name; the other strategies have none of them."""
+
 _Names = Annotated[list[ModelName], Field(min_length=1, max_length=256, fail_fast=True)]
+_Parts = Annotated[list[Ablation], Field(max_length=len(get_args(Ablation)), fail_fast=True)]
 _SETTINGS: Final = ("k", "n", "drop", "max_usd", "max_seconds", "max_calls")
 
 
@@ -48,6 +61,8 @@ class SmcsOptions(Body):
     """Most wall seconds."""
     max_calls: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Most LLM calls."""
+    without: _Parts | None = None
+    """Parts of the method that are left out, to see what they are worth; an empty list leaves out none."""
     explain: bool | None = None
     """Whether the whole record of the run is returned."""
     thinking: bool | None = None
@@ -56,9 +71,24 @@ class SmcsOptions(Body):
     def settings(self) -> dict[str, Any]:
         """Return the fields of `smcs.strategies.Settings` that are set here, by name."""
         given = {name: getattr(self, name) for name in _SETTINGS}
+        given["without"] = None if self.without is None else tuple(dict.fromkeys(self.without))
         return {name: value for name, value in given.items() if value is not None}
 
     def steering(self) -> tuple[str, ...]:
         """Return the names of what is set here and has no meaning where one LLM answers alone."""
         alone = {"max_usd", "max_seconds", "explain", "thinking"}
         return tuple(name for name in type(self).model_fields if name not in alone and getattr(self, name) is not None)
+
+    def check_ablations(self, strategy: str) -> None:
+        """Refuse to leave out what a strategy does not have.
+
+        Raises:
+            GatewayError: 400 with the field's name.
+        """
+        can = ABLATIONS.get(strategy, ())
+        wrong = [part for part in self.without or () if part not in can]
+        if not wrong:
+            return
+        able = f"it can: {', '.join(can)}" if can else f"strategies that can leave out parts: {', '.join(ABLATIONS)}"
+        why = f"`smcs.without`: strategy {strategy!r} cannot leave out {wrong[0]!r}; {able}."
+        raise unsupported("smcs.without", why)

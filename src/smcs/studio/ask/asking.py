@@ -33,9 +33,7 @@ _FIELDS: Final[Mapping[str, str]] = {
 
 def models_for(studio: Studio) -> dict[str, Model]:
     """Return what the viewer's key may ask for and the pool can do, by name, virtual models first."""
-    service, key = studio.service(), studio.viewer.key
-    limits = KeyLimits() if key is None else key.limits
-    return {model.name: model for model in service.models.usable(service.resources) if limits.allows(model.name)}
+    return {model.name: model for model in studio.gateway.usable_models(studio.viewer.key)}
 
 
 def steers(model: Model | None) -> bool:

@@ -6,31 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from smcs.run import AttemptStarted, Candidate
+from smcs.run import AttemptStarted, Candidate, TextArrived
 from smcs.strategies.prompts import unwrap
 from smcs.studio.ask.state import Call
 from smcs.studio.ask.words import why_failed
 from smcs.types import Attempt, Stage
 
 __all__ = ("CallBook",)
-
-
-@dataclass(slots=True)
-class _Live:
-    """What calls of one LLM for one purpose write; events do not say which of several calls a piece belongs to."""
-
-    several: bool
-    """Whether pieces of several texts come in, so that they make no sense together."""
-    running: int = 0
-    pieces: list[str] = field(default_factory=list[str])
-    size: int = 0
-
-    def text(self) -> str:
-        """Return what is written, where it is one text."""
-        if self.several:
-            return ""
-        self.pieces[:] = ["".join(self.pieces)]
-        return self.pieces[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +22,15 @@ class _Entry:
     started: float
     members: tuple[str, ...] = ()
     attempt: Attempt | None = None
-    live: _Live | None = None
+    pieces: list[list[str]] = field(default_factory=list[list[str]])
+    """What it has written so far, by choice."""
+    written: int = 0
+
+    def live(self) -> tuple[str, ...]:
+        """Return the texts so far, by choice."""
+        for pieces in self.pieces:
+            pieces[:] = ["".join(pieces)]
+        return tuple(pieces[0] for pieces in self.pieces)
 
 
 class CallBook:
@@ -48,7 +38,7 @@ class CallBook:
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
-        self._live: dict[tuple[str, str], _Live] = {}
+        self._sent: dict[tuple[str, Stage, int], _Entry] = {}
         self._order: list[str] = []
         self._closed: str | None = None
         self.attempts: list[Attempt] = []
@@ -80,48 +70,31 @@ class CallBook:
         elif by in self._order and lost not in self._order:
             self._order.insert(self._order.index(by), lost)
 
-    def start(self, event: AttemptStarted, *, several: bool) -> None:
-        """Take down a call that was sent.
+    def start(self, event: AttemptStarted) -> None:
+        """Take down a call that was sent."""
+        entry = _Entry(event.llm, event.stage, event.at, event.members)
+        self._sent[event.llm, event.stage, event.call] = entry
+        self._entries.append(entry)
 
-        Args:
-            event: The call.
-            several: Whether it may write more than one text.
-        """
-        key = (event.llm, event.stage)
-        live = self._live.get(key)
-        if live is None or not live.running:
-            live = self._live[key] = _Live(several)
-        else:
-            live.several = True
-        live.running += 1
-        self._entries.append(_Entry(event.llm, event.stage, event.at, event.members, live=live))
-
-    def write(self, llm: str, stage: Stage, text: str) -> None:
+    def write(self, event: TextArrived) -> None:
         """Take down a piece of text."""
-        live = self._live.get((llm, stage))
-        if live is not None:
-            live.pieces.append(text)
-            live.size += len(text)
+        entry = self._sent.get((event.llm, event.stage, event.call))
+        if entry is None:
+            return
+        while len(entry.pieces) <= event.choice:
+            entry.pieces.append([])
+        entry.pieces[event.choice].append(event.text)
+        entry.written += len(event.text)
 
-    def finish(self, attempt: Attempt) -> None:
-        """Take down how a call ended."""
+    def finish(self, attempt: Attempt, call: int | None = None) -> None:
+        """Take down how a call ended; one without a number was never sent, or is known from the record alone."""
         self.attempts.append(attempt)
-        entry = next(
-            (
-                each
-                for each in reversed(self._entries)
-                if each.attempt is None
-                and (each.llm, each.stage) == (attempt.llm, attempt.stage)
-                and each.started <= attempt.started
-            ),
-            None,
-        )
+        entry = None if call is None else self._sent.pop((attempt.llm, attempt.stage, call), None)
         if entry is None:
             self._entries.append(_Entry(attempt.llm, attempt.stage, attempt.started, attempt=attempt))
             return
         entry.attempt, entry.started = attempt, attempt.started
-        if entry.live is not None:
-            entry.live.running -= 1
+        entry.pieces.clear()
 
     def close(self, why: str = "") -> None:
         """Say that nothing more comes: who waits is not asked any more, what runs was given up."""
@@ -167,7 +140,6 @@ class CallBook:
     def _call(self, entry: _Entry, key: str, members: tuple[str, ...]) -> Call:
         attempt = entry.attempt
         if attempt is None:
-            live = entry.live
             over = self._closed is not None
             return Call(
                 key,
@@ -178,8 +150,8 @@ class CallBook:
                 seconds=None,
                 why=self._closed or "",
                 members=members,
-                live="" if live is None else live.text(),
-                written=0 if live is None else live.size,
+                live=entry.live(),
+                written=entry.written,
             )
         return Call(
             key,

@@ -207,11 +207,9 @@ def _is_reference(call: Call, written: set[tuple[str, str]], progress: Progress)
 
 def _of_call(call: Call, *, kept: bool) -> _Content:
     running = call.status == "running"
-    texts = call.texts if call.has_ended else (call.live,) if call.live else ()
+    texts = call.texts if call.has_ended else call.live
     note = call.why
-    if running and call.written and not call.live:
-        note = "Several texts are written at once; they can be read when they are complete."
-    elif call.status == "ok" and not kept:
+    if call.status == "ok" and not kept:
         texts, note = (), "The text is not kept."
     title = call.llm if call.stage == "reference" or not call.members else f"{call.llm}, from {listed(call.members)}"
     preview = _preview(texts[0], tail=running) if texts else note
@@ -223,7 +221,8 @@ def _facts(call: Call) -> str:
     if call.status == "waiting" or call.status == "skipped":
         return ""
     if not call.has_ended:
-        return f"{call.written:,} characters" if call.written else ""
+        several = f"{plural(len(call.live), 'text')}, " if len(call.live) > 1 else ""
+        return f"{several}{call.written:,} characters" if call.written else ""
     said = [format_seconds(call.seconds)] if call.seconds is not None else []
     if call.status == "ok":
         if len(call.texts) > 1:

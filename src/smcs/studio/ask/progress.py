@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from smcs.run import (
     AnswerBegins,
@@ -35,12 +35,9 @@ from smcs.studio.ask.calls import CallBook
 from smcs.studio.ask.scores import score_table
 from smcs.studio.ask.state import Answer, Phase, PoolRow, Progress, Span, Support
 from smcs.studio.ask.totals import add_up
-from smcs.studio.ask.words import out_of_reach, plain_reason, remarks_of
+from smcs.studio.ask.words import left_out, out_of_reach, plain_reason, remarks_of
 
 __all__ = ("Fold", "of_run")
-
-_SAMPLERS: Final = frozenset({"self_consistency", "best_of_n", "self_moa"})
-"""Strategies in which one LLM writes several answers at once, whose pieces cannot be told apart."""
 
 
 class Fold:
@@ -85,7 +82,7 @@ class Fold:
             "scores": lambda: score_table(self._candidates or None, self._shown.chosen, self._shown.settings),
             "answer": self._make_answer,
             "degradations": lambda: tuple(map(plain_reason, self._degraded)),
-            "remarks": lambda: remarks_of(self._notes),
+            "remarks": lambda: (*left_out(self._shown.strategy, self._shown.settings), *remarks_of(self._notes)),
             "spans": lambda: _spans(self._book, self._found_at, None, None),
             "totals": lambda: add_up(self._book.attempts),
         }
@@ -93,6 +90,11 @@ class Fold:
     def add(self, event: Event) -> None:
         """Take an event in."""
         self._on[type(event)](event)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything but the time has changed since `progress` was last asked for."""
+        return bool(self._changed)
 
     def end(self, phase: Phase, error: str = "") -> None:
         """Say that a run ended without an answer: "failed", with why, or "stopped"."""
@@ -127,6 +129,7 @@ class Fold:
             question=event.query.text,
             settings=event.settings,
         )
+        self._touch("remarks")
 
     def _prior(self, event: PriorFound) -> None:
         self._at = self._found_at = event.at
@@ -143,11 +146,7 @@ class Fold:
 
     def _sent(self, event: AttemptStarted) -> None:
         self._at = event.at
-        if event.stage == "reference":
-            several = self._shown.strategy in _SAMPLERS
-        else:
-            several = sum(set(event.members) <= set(subset) for subset in self._subsets) > 1
-        self._book.start(event, several=several)
+        self._book.start(event)
         self._touch("answers", "merges", "spans")
 
     def _took_over(self, event: Replaced) -> None:
@@ -170,7 +169,7 @@ class Fold:
         self._at = event.at
         stage = event.stage
         if event.text:
-            self._book.write(event.llm, stage, event.text)
+            self._book.write(event)
             self._changed.add("answers" if stage == "reference" else "merges")
             if self._writes is not None and self._writes == (event.llm, stage):
                 self._pieces.append(event.text)
@@ -178,7 +177,7 @@ class Fold:
 
     def _ended(self, event: AttemptFinished) -> None:
         self._at = event.at
-        self._book.finish(event.attempt)
+        self._book.finish(event.attempt, event.call)
         self._touch("answers", "merges", "spans", "totals")
 
     def _arrived(self, event: CandidateArrived) -> None:
@@ -257,7 +256,7 @@ def of_run(run: Run) -> Progress:
         scores=score_table(run.candidates or None, run.chosen, run.settings),
         answer=Answer(run.answer, run.answered_by) if answered else None,
         degradations=tuple(map(plain_reason, run.degraded)),
-        remarks=remarks_of(run.notes),
+        remarks=(*left_out(run.strategy, run.settings), *remarks_of(run.notes)),
         spans=_spans(
             book,
             run.stage_seconds.get("retrieval"),

@@ -86,10 +86,10 @@ class Call:
     """Why it failed or was given up."""
     members: tuple[str, ...] = ()
     """For a merge: whose answers it saw, where that is known."""
-    live: str = ""
-    """Text so far, while it is written and can be told from that of other calls."""
+    live: tuple[str, ...] = ()
+    """Its texts so far while they are written, one per choice that has begun or stands before one that has."""
     written: int = 0
-    """Characters so far, while it is written; of all calls that are written together."""
+    """Characters so far, while they are written."""
     usage: Usage = Usage()
     cost_usd: float | None = None
     tries: int = 1

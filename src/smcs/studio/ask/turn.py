@@ -23,7 +23,10 @@ from smcs.studio.frame import Studio
 __all__ = ("Turn",)
 
 _SECONDS: float = 0.2
-"""Between two updates of what is shown."""
+"""Between two updates of what is shown, where there is anything new."""
+
+_CLOCK_SECONDS: float = 1.0
+"""Between two updates where only time has passed."""
 
 
 @dataclass(eq=False)
@@ -35,6 +38,13 @@ class _Side:
     view: RunView
     task: asyncio.Task[Run | None]
     begun: float
+    shown: float = 0.0
+    """When it was last shown, on the monotonic clock."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something new to show."""
+        return self.task.done() or self.fold.has_news or time.monotonic() - self.shown >= _CLOCK_SECONDS
 
 
 class Turn:
@@ -101,13 +111,14 @@ class Turn:
         while pending:
             done, pending = await asyncio.wait(pending, timeout=_SECONDS)
             for side in self._sides:
-                if side.task in pending | done and not self._box.is_deleted:
+                if side.task in pending | done and side.is_due and not self._box.is_deleted:
                     self._show(side)
         first = self._sides[0].task
         run = None if first.cancelled() else first.result()
         return None if run is None else run.answer
 
     def _show(self, side: _Side) -> None:
+        side.shown = time.monotonic()
         run = side.task.result() if side.task.done() and not side.task.cancelled() else None
         side.view.show(side.fold.progress(time.monotonic() - side.begun) if run is None else of_run(run))
 

@@ -9,12 +9,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from smcs.gateway.protocol import ABLATIONS
 from smcs.run import Candidate
 from smcs.studio.ask.state import Call, Phase, PoolRow, Progress
-from smcs.types import AttemptStatus
+from smcs.types import Ablation, AttemptStatus
 
 __all__ = (
+    "ABLATION_WORDS",
+    "ablations_of",
     "call_line",
+    "left_out",
     "listed",
     "out_of_reach",
     "phase_line",
@@ -169,6 +173,28 @@ def _scored(match: re.Match[str]) -> str:
 
 def _sampled(match: re.Match[str]) -> str:
     return f"Only {match['got']} of {match['all']} answers of {match['llm']} came in"
+
+
+ABLATION_WORDS: Final[Mapping[Ablation, str]] = {
+    "rps": "the choice of LLMs by similar questions",
+    "similarity": "the likeness to other candidates",
+    "perplexity": "how sure the merging LLM is",
+    "prior_drop": "the preference for LLMs with better estimates when subsets are drawn",
+}
+"""What each part of the method that can be left out does."""
+
+
+def ablations_of(settings: Mapping[str, Any]) -> tuple[Ablation, ...]:
+    """Return the parts of the method that a run did without."""
+    given = settings.get("without")
+    return tuple(part for part in ABLATION_WORDS if part in given) if isinstance(given, list | tuple) else ()
+
+
+def left_out(strategy: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a strategy left out of the method on purpose, as a sentence; none where nothing was."""
+    can = ABLATIONS.get(strategy, ())
+    parts = [ABLATION_WORDS[part] for part in ablations_of(settings) if part in can]
+    return (f"Left out of the method, as was asked: {listed(parts)}.",) if parts else ()
 
 
 def remarks_of(notes: Mapping[str, Any]) -> tuple[str, ...]:

@@ -20,13 +20,33 @@ T = TypeVar("T")
 _KEPT_AT_MOST: Final = 48
 """Results per bank: the pages of a few dozen LLMs, the last used ones."""
 
+_SLOW: Final = 1.0
+"""Seconds of work from which on an earlier result may stand in for a new one."""
+
+_REST: Final = 20.0
+"""Times as long as it took: so long slow work is not done again, however often the bank changes."""
+
 
 @dataclass(eq=False)
 class _Entry:
     version: str
     task: asyncio.Task[Any]
+    begun: float
+    """On the monotonic clock."""
     made: float = math.inf
-    """When it was done, on the monotonic clock."""
+    """When it was done."""
+    newer: _Entry | None = None
+    """What is being made and will take its place."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is there and took long."""
+        return self.task.done() and self.made - self.begun >= _SLOW
+
+    @property
+    def has_rested(self) -> bool:
+        """Whether it may be made again."""
+        return time.monotonic() - self.made >= _REST * (self.made - self.begun)
 
 
 _Entries = OrderedDict[Hashable, _Entry]
@@ -50,6 +70,7 @@ async def once(
     make: Callable[[], T],
     *,
     seconds: Callable[[T], float] | None = None,
+    late: bool = False,
 ) -> T:
     """Return what was made under a key for this version, or make it in a thread; all who ask meanwhile wait for it.
 
@@ -61,14 +82,19 @@ async def once(
         key: Names what is made, with all it depends on beside the content.
         make: Makes it; called in a thread.
         seconds: How long a result may be used though the content is the same; for ever when `None`.
+        late: Whether what took long is given once more when it is out of date, while it is made anew for the next
+            ones who ask; that is not begun before it has rested, so that frequent changes do not keep a core busy.
     """
     entries = _BANKS.setdefault(bank, OrderedDict())
     entry = entries.get(key)
     if entry is None or entry.version != version or _is_old(entry, seconds):
-        entry = entries[key] = _Entry(version, asyncio.create_task(asyncio.to_thread(make)))
-        entry.task.add_done_callback(_ender(entries, key, entry))
-        while len(entries) > _KEPT_AT_MOST:
-            entries.popitem(last=False)
+        if entry is not None and late and entry.is_slow:
+            if entry.newer is None and entry.has_rested:
+                entry.newer = _begin(entries, key, version, make)
+        else:
+            entry = entries[key] = _begin(entries, key, version, make)
+            while len(entries) > _KEPT_AT_MOST:
+                entries.popitem(last=False)
     entries.move_to_end(key)
     made: T = await asyncio.shield(entry.task)
     return made
@@ -85,10 +111,20 @@ def _is_old(entry: _Entry, seconds: Callable[[Any], float] | None) -> bool:
     return time.monotonic() - entry.made > seconds(entry.task.result())
 
 
-def _ender(entries: _Entries, key: Hashable, entry: _Entry) -> Callable[[asyncio.Task[Any]], None]:
+def _begin(entries: _Entries, key: Hashable, version: str, make: Callable[[], Any]) -> _Entry:
+    """Begin to make a result; it takes the place of the one it is newer than, and is forgotten where it raises."""
+    entry = _Entry(version, asyncio.create_task(asyncio.to_thread(make)), time.monotonic())
+
     def end(task: asyncio.Task[Any]) -> None:
         entry.made = time.monotonic()
-        if (task.cancelled() or task.exception() is not None) and entries.get(key) is entry:
+        failed = task.cancelled() or task.exception() is not None
+        there = entries.get(key)
+        if there is entry and failed:
             del entries[key]
+        elif there is not None and there.newer is entry:
+            there.newer = None
+            if not failed:
+                entries[key] = entry
 
-    return end
+    entry.task.add_done_callback(end)
+    return entry

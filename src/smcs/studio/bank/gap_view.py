@@ -10,7 +10,16 @@ from smcs.bank import AUDIT_CHECKS, Audit, Finding
 from smcs.errors import SmcsError
 from smcs.studio.bank import data
 from smcs.studio.bank.addresses import address, question_address, questions_address
-from smcs.studio.bank.gaps import AUDIT_AT_MOST, AUDIT_UNASKED, LlmGaps, fix_of, gaps_of, groups_of, missing_fix
+from smcs.studio.bank.gaps import (
+    AUDIT_AT_MOST,
+    AUDIT_UNASKED,
+    LlmGaps,
+    fix_of,
+    gaps_of,
+    groups_of,
+    missing_fix,
+    ungraded_fix,
+)
 from smcs.studio.bank.parts import Column, Linked, command, table
 from smcs.studio.bank.questions import Wanted, Was
 from smcs.studio.bank.shown import Shown
@@ -140,13 +149,25 @@ def _missing(shown: Shown, gaps: Sequence[LlmGaps]) -> None:
         table("Missing outcomes by LLM", columns, rows, row_id="bank-gap-row")
         if len(gaps) > _LLMS_SHOWN:
             ui.label(f"The first {_LLMS_SHOWN} of {len(gaps):,} LLMs.").classes("smcs-muted smcs-small")
-        lacking = gaps[0].overall
-        if lacking.missing and not shown.is_seed:
-            fix = missing_fix(lacking.llm, shown.named)
-            with ui.element("div").style("margin-top: .8rem"):
-                ui.label(f"For {lacking.llm}, this fills the gap; for another LLM, put its name there. {fix.advice}")
-                command(fix.command)
+        if not shown.is_seed:
+            _fixes(shown, gaps)
         _by_subject(gaps)
+
+
+def _fixes(shown: Shown, gaps: Sequence[LlmGaps]) -> None:
+    """Show what mends the first gap of each kind."""
+    not_asked = next((one.overall.llm for one in gaps if one.overall.missing), None)
+    not_graded = next((one.overall.llm for one in gaps if one.overall.ungraded), None)
+    kinds = (
+        (not_asked, missing_fix, "this asks what it was not asked"),
+        (not_graded, ungraded_fix, "this grades what was not graded"),
+    )
+    for llm, fix_for, does in kinds:
+        if llm is not None:
+            fix = fix_for(llm, shown.named)
+            with ui.element("div").style("margin-top: .8rem"):
+                ui.label(f"For {llm}, {does}; for another LLM, put its name there. {fix.advice}").props("dir=auto")
+                command(fix.command)
 
 
 def _by_subject(gaps: Sequence[LlmGaps]) -> None:

@@ -11,7 +11,18 @@ from smcs.bank.audit import FindingKind
 from smcs.studio.bank.catalogue import Label
 from smcs.studio.bank.heat import label_of
 
-__all__ = ("AUDIT_AT_MOST", "AUDIT_UNASKED", "Fix", "Gap", "LlmGaps", "fix_of", "gaps_of", "groups_of", "missing_fix")
+__all__ = (
+    "AUDIT_AT_MOST",
+    "AUDIT_UNASKED",
+    "Fix",
+    "Gap",
+    "LlmGaps",
+    "fix_of",
+    "gaps_of",
+    "groups_of",
+    "missing_fix",
+    "ungraded_fix",
+)
 
 AUDIT_UNASKED: Final = 2_000
 """Questions up to which an audit takes about a second and is made without being asked for."""
@@ -81,6 +92,12 @@ def missing_fix(llm: str, url: str) -> Fix:
     return Fix("Asks it every question it has no outcome on. It must be in the pool of the config.", command)
 
 
+def ungraded_fix(llm: str, url: str) -> Fix:
+    """Return what grades an LLM's ungraded answers."""
+    command = _command("regrade", f"--llm={llm}", "--only-ungraded", *_positional(url))
+    return Fix("Once its grader works, this grades the kept answers again and asks no LLM.", command)
+
+
 def fix_of(finding: Finding, url: str) -> Fix:
     """Return what to do about a finding of an audit.
 
@@ -104,6 +121,8 @@ def fix_of(finding: Finding, url: str) -> Fix:
             return Fix("If it is one LLM under two names, this removes one.", _remove(url, f"--llm={llms[1]}"))
         case "missing_outcomes":
             return missing_fix(llms[0], url)
+        case "ungraded":
+            return ungraded_fix(llms[0], url)
         case "embeddings":
             return Fix("Makes the vectors that are missing, with the embedder of the config.", _bank("embed", url))
         case "not_checked":

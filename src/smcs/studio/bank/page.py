@@ -38,6 +38,12 @@ async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
             _seed(studio)
         with busy("Counting what is in the bank …"):
             info = await data.overview(bank)
+            outdated = await data.is_outdated(bank, info)
+        if outdated:
+            notice(
+                "The bank has changed since these figures were counted. They are counted again in the background: "
+                "open this page again in a while to see the new ones."
+            ).props("data-testid=bank-outdated role=status")
         shown = Shown(studio, service, bank, info, parameters)
         if not info.questions and view != "growth":
             _no_questions(shown)

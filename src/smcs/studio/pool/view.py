@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from smcs.gateway.ledger import LLMUse, Switch
 from smcs.llms import BreakerState, Member
+from smcs.studio.cells import Tone
 from smcs.studio.frame import format_count, format_seconds
 from smcs.studio.pool.authors import Authors
-from smcs.studio.runs.cells import Tone
 from smcs.types import Capabilities
 
 __all__ = (

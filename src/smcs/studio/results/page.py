@@ -16,6 +16,7 @@ from smcs.bench.report.cells import Section, Table, Value
 from smcs.bench.report.provenance import facts
 from smcs.bench.report.sections import sections
 from smcs.errors import InputError
+from smcs.studio.cells import Cell, Column
 from smcs.studio.frame import PageSpec, Studio, busy, empty_state, link_to, problem, section
 from smcs.studio.plots import show_plot
 from smcs.studio.results.catalogue import CATALOGUE, Broken
@@ -23,8 +24,7 @@ from smcs.studio.results.download import download_address
 from smcs.studio.results.drawing import plot_of
 from smcs.studio.results.folder import FoundFile, find_file, list_files, results_folder
 from smcs.studio.results.listing import ResultRow, address, result_row
-from smcs.studio.runs.cells import Cell, Column
-from smcs.studio.runs.elements import TextTable
+from smcs.studio.tables import TextTable
 
 __all__ = ("PAGE", "ResultList")
 

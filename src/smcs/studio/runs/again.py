@@ -5,33 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from smcs.errors import InputError
 from smcs.gateway.inside import build_request
 from smcs.gateway.models import PassThrough, VirtualModel
-from smcs.gateway.protocol import ChatRequest, SmcsOptions
+from smcs.gateway.protocol import ABLATIONS, ChatRequest, SmcsOptions
 from smcs.run import Run
+from smcs.studio.ask.words import ablations_of
 from smcs.types import Ablation, Sampling
 
-__all__ = ("ABLATION_WORDS", "Again", "Knob", "cannot_be_asked", "knobs", "of_run", "read_form", "to_request")
+__all__ = ("Again", "Knob", "cannot_be_asked", "knobs", "of_run", "read_form", "to_request")
 
 Knob = Literal["strategy", "k", "n", "rps", "similarity", "perplexity", "prior_drop"]
 """Something beside temperature and seed that can be set."""
 
-ABLATION_WORDS: Final[Mapping[Ablation, str]] = {
-    "rps": "the choice of LLMs by similar questions",
-    "similarity": "the likeness to other candidates",
-    "perplexity": "how sure the merging LLM is",
-    "prior_drop": "the preference for LLMs with better estimates when subsets are drawn",
-}
-"""What each part of the method that can be left out does."""
-
 _REFERENCERS: Final = frozenset({"smcs", "smcs_guarded", "prior_vote", "symbolic_moe"})
 _SUBSETS: Final = frozenset({"smcs", "smcs_guarded"})
-_SCORED: Final[frozenset[Knob]] = frozenset({"similarity", "perplexity"})
-_DRAWN: Final[frozenset[Knob]] = frozenset({"rps", "prior_drop"})
-_TAKES_ABLATIONS: Final = "without" in SmcsOptions.model_fields
 _MOST_DIGITS: Final = 20
 _PASSED_ON: Final = ("top_p", "max_tokens", "stop", "response_format")
 _PENALTIES: Final = ("presence_penalty", "frequency_penalty")
@@ -52,6 +42,7 @@ class Again:
     seed: int | None = None
     """`None` draws one."""
     without: tuple[Ablation, ...] = ()
+    """Parts of the method to leave out."""
 
 
 def cannot_be_asked(run: Run | None) -> str:
@@ -83,6 +74,7 @@ def of_run(run: Run, model: str) -> Again:
         n=_whole(run.settings.get("n")),
         temperature=float(temperature) if isinstance(temperature, int | float) else None,
         seed=_whole(run.settings.get("subset_seed")) if seed is None else seed,
+        without=ablations_of(run.settings),
     )
 
 
@@ -94,10 +86,7 @@ def knobs(model: VirtualModel | PassThrough | None, strategy: str) -> frozenset[
     found: set[Knob] = {"strategy"}
     found |= {"k"} if name in _REFERENCERS else set()
     found |= {"n"} if name in _SUBSETS else set()
-    if _TAKES_ABLATIONS:
-        found |= _SCORED if name in _SUBSETS or name == "best_of_n" else frozenset()
-        found |= _DRAWN if name in _SUBSETS else frozenset()
-    return frozenset(found)
+    return frozenset(found | {*ABLATIONS.get(name, ())})
 
 
 def read_form(values: Mapping[str, str], without: tuple[Ablation, ...] = ()) -> Again:
@@ -137,7 +126,8 @@ def to_request(run: Run, again: Again, model: VirtualModel | PassThrough | None)
         "strategy": (again.strategy or None) if "strategy" in usable else None,
         "k": again.k if "k" in usable else None,
         "n": again.n if "n" in usable else None,
-        "without": [part for part in again.without if part in usable] or None,
+        # Also where nothing is left out: the model may be configured to leave out a part.
+        "without": [part for part in again.without if part in usable] if usable & {*get_args(Ablation)} else None,
     }
     given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     # Bounds are checked once, by the request's own rules, which name the field.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, get_args
+from typing import Final
 
 from nicegui import ui
 
@@ -12,8 +12,9 @@ from smcs.gateway.entries import StoredRun
 from smcs.gateway.models import PassThrough, VirtualModel
 from smcs.run import Run
 from smcs.strategies import STRATEGIES
+from smcs.studio.ask.words import ABLATION_WORDS
 from smcs.studio.frame import Studio, problem
-from smcs.studio.runs.again import ABLATION_WORDS, Again, Knob, cannot_be_asked, knobs, of_run, read_form, to_request
+from smcs.studio.runs.again import Again, Knob, cannot_be_asked, knobs, of_run, read_form, to_request
 from smcs.studio.runs.filters import compare_address
 from smcs.studio.runs.rerun import Rerun
 from smcs.types import Ablation
@@ -56,7 +57,7 @@ class _Form:
             self._text("n", "Candidates (n)", before.n)
             self._text("temperature", "Temperature, 0 to 2", before.temperature)
             self._text("seed", "Seed; empty draws one", before.seed)
-        self._ablations()
+        self._ablations(before.without)
         self._actions()
         for name in ("model", "strategy"):
             self._fields[name].on_value_change(self._update)
@@ -65,9 +66,7 @@ class _Form:
 
     def _models(self) -> dict[str, str]:
         """Return what this viewer may ask for and what can answer."""
-        service, key = self._studio.service(), self._studio.viewer.key
-        usable = service.models.usable(service.resources)
-        return {model.name: model.name for model in usable if key is None or key.limits.allows(model.name)}
+        return {model.name: model.name for model in self._studio.gateway.usable_models(self._studio.viewer.key)}
 
     def _choice(self, name: str, label: str, options: dict[str, str], value: str) -> None:
         choice = ui.select(options, label=label, value=value, with_input=len(options) > _MANY).style(_NAME)
@@ -77,18 +76,13 @@ class _Form:
         entry = ui.input(label, value="" if value is None else str(value)).style(_NUMBER)
         self._fields[name] = entry.props(f"outlined dense inputmode=decimal maxlength=20 data-testid=rerun-{name}")
 
-    def _ablations(self) -> None:
-        models = self._studio.service().models.values()
-        usable = knobs(next((model for model in models if isinstance(model, VirtualModel)), None), "smcs")
-        parts: list[Ablation] = [part for part in get_args(Ablation) if part in usable]
-        if not parts:
-            return
+    def _ablations(self, before: tuple[Ablation, ...]) -> None:
         with ui.element("fieldset").style("border: 0; padding: 0; margin: 0.7rem 0 0; min-width: 0"):
             with ui.element("legend").classes("smcs-muted smcs-small"):
                 ui.label("Leave out a part of the method, to see what it is worth")
             with ui.element("div").classes("smcs-row"):
-                for part in parts:
-                    box = ui.checkbox(f"without {ABLATION_WORDS[part]}")
+                for part, words in ABLATION_WORDS.items():
+                    box = ui.checkbox(f"without {words}", value=part in before)
                     self._boxes[part] = box.props(f"dense data-testid=rerun-without-{part}")
 
     def _actions(self) -> None:
@@ -129,7 +123,7 @@ class _Form:
         self._wrong.clear()
         self._show_running(True)
         try:
-            without = tuple(part for part in get_args(Ablation) if part in self._boxes and self._boxes[part].value)
+            without = tuple(part for part in ABLATION_WORDS if self._boxes[part].value)
             again = read_form({name: self._value(name) for name in self._fields}, without)
             run_id = await self._rerun.run(to_request(self._run, again, self._model()))
         except SmcsError as error:

@@ -14,17 +14,18 @@ from smcs.gateway.errors import GatewayError
 from smcs.run import Run
 from smcs.studio.ask.run_view import RunView
 from smcs.studio.ask.words import plural
+from smcs.studio.cells import Cell, Column
 from smcs.studio.frame import PageSpec, Studio, busy, empty_state, link_to, section
 from smcs.studio.runs.about import question_of
-from smcs.studio.runs.cells import Cell, Column
 from smcs.studio.runs.comparing import VERDICTS, ledger_rows, prior_rows, setting_rows, summary_rows
 from smcs.studio.runs.difference import Difference, compare
-from smcs.studio.runs.elements import TextTable, WordDifference
+from smcs.studio.runs.elements import WordDifference
 from smcs.studio.runs.filters import LIST, compare_address, run_address
 from smcs.studio.runs.parts import notes, plain_box, status_chip
 from smcs.studio.runs.rows import clock
 from smcs.studio.runs.run_page import stored_progress
 from smcs.studio.runs.words import TextDifference, difference_of_texts
+from smcs.studio.tables import TextTable
 from smcs.studio.text import printable
 
 __all__ = ("COMPARE_PAGE",)

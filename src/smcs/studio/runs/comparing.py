@@ -7,8 +7,8 @@ from typing import Final
 
 from smcs.gateway.entries import StoredRun
 from smcs.studio.ask.words import plain_reason
+from smcs.studio.cells import Cell, Tone
 from smcs.studio.frame import format_count, format_seconds, format_usd
-from smcs.studio.runs.cells import Cell, Tone
 from smcs.studio.runs.difference import AnswerVerdict, Candidates, Difference, Figure, PriorChange
 from smcs.studio.runs.rows import STATUS_VIEWS, strategy_label
 
@@ -39,6 +39,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "seconds": "Took",
     "support size": "Similar bank questions",
 }
+
+_SETTINGS: Final[Mapping[str, str]] = {"without": "without (parts of the method left out)"}
 
 
 def summary_rows(difference: Difference, models: tuple[str, str]) -> tuple[Row, ...]:
@@ -95,8 +97,13 @@ def ledger_rows(a: StoredRun, b: StoredRun) -> tuple[Row, ...]:
 def setting_rows(difference: Difference) -> tuple[Row, ...]:
     """Return the parameters that differ: name, run A, run B."""
     return tuple(
-        (Cell(each.name), Cell(each.before or "not set"), Cell(each.after or "not set")) for each in difference.settings
+        (Cell(_SETTINGS.get(each.name, each.name)), Cell(_setting(each.before)), Cell(_setting(each.after)))
+        for each in difference.settings
     )
+
+
+def _setting(value: str) -> str:
+    return {"": "not set", "[]": _NONE}.get(value, value)
 
 
 def prior_rows(difference: Difference) -> tuple[Row, ...]:

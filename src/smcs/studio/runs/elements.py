@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from nicegui import ui
 
-from smcs.studio.runs.cells import Cell, Column
 from smcs.studio.runs.rows import RowView
 from smcs.studio.runs.words import PieceKind, TextDifference
-from smcs.studio.text import printable
+from smcs.studio.tables import printable_values
 
-__all__ = ("RunList", "TextTable", "WordDifference")
+__all__ = ("RunList", "WordDifference")
 
 
 class RunList(ui.element, component="run_list.js"):
@@ -26,26 +24,8 @@ class RunList(ui.element, component="run_list.js"):
 
     def __init__(self, rows: Sequence[RowView], *, with_keys: bool) -> None:
         super().__init__()
-        self._props["rows"] = [_printable(asdict(row)) for row in rows]
+        self._props["rows"] = [printable_values(asdict(row)) for row in rows]
         self._props["keys"] = with_keys
-
-
-class TextTable(ui.element, component="text_table.js"):
-    """A table of texts, which scrolls in its own box where it is too wide.
-
-    Args:
-        caption: What it shows, for screen readers.
-        columns: Its columns; the first one names the rows.
-        rows: Its cells; a text alone is a cell with nothing else.
-    """
-
-    def __init__(self, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]]) -> None:
-        super().__init__()
-        self._props["caption"] = caption
-        self._props["columns"] = [_printable(asdict(column)) for column in columns]
-        self._props["rows"] = [
-            [_printable(asdict(Cell(cell) if isinstance(cell, str) else cell)) for cell in row] for row in rows
-        ]
 
 
 class WordDifference(ui.element, component="word_difference.js"):
@@ -62,8 +42,3 @@ class WordDifference(ui.element, component="word_difference.js"):
         shown = [piece for piece in difference.pieces if piece.kind in ("same", own)]
         self._props["pieces"] = [[piece.kind != "same", piece.text] for piece in shown]
         self._props["added"] = added
-
-
-def _printable(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values whose texts can be shown: names and questions are anybody's."""
-    return {name: printable(value) if isinstance(value, str) else value for name, value in values.items()}

@@ -9,8 +9,8 @@ from typing import Final
 
 from smcs.gateway.entries import RunRow, RunStatus
 from smcs.gateway.keys import KeyRecord
+from smcs.studio.cells import Tone
 from smcs.studio.frame import format_count, format_seconds, format_usd
-from smcs.studio.runs.cells import Tone
 from smcs.studio.runs.filters import Filters, run_address
 
 __all__ = (

@@ -20,6 +20,7 @@ from smcs.studio.ask.progress import of_run
 from smcs.studio.ask.reaction import Reaction
 from smcs.studio.ask.run_view import RunView
 from smcs.studio.ask.state import Progress
+from smcs.studio.cells import Column
 from smcs.studio.frame import PageSpec, Studio, empty_state, link_to, problem, section
 from smcs.studio.runs.about import (
     attempt_rows,
@@ -30,8 +31,6 @@ from smcs.studio.runs.about import (
     texts_note,
 )
 from smcs.studio.runs.again_form import show_again
-from smcs.studio.runs.cells import Column
-from smcs.studio.runs.elements import TextTable
 from smcs.studio.runs.export import run_export_address
 from smcs.studio.runs.filters import (
     LIST,
@@ -45,6 +44,7 @@ from smcs.studio.runs.filters import (
 from smcs.studio.runs.paging import neighbours
 from smcs.studio.runs.parts import download_link, notes, plain_box, status_chip, text_button
 from smcs.studio.runs.rows import ago, clock, key_names
+from smcs.studio.tables import TextTable
 from smcs.studio.text import printable
 
 __all__ = ("RUN_PAGE", "no_such_run", "stored_progress")

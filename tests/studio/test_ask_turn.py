@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, cast
+
+from smcs.run import Degraded, Run
+from smcs.studio.ask.progress import Fold
+from smcs.studio.ask.turn import _CLOCK_SECONDS, _Side
+
+
+async def test_what_did_not_change_is_shown_once_a_second() -> None:
+    never: asyncio.Task[Run | None] = asyncio.create_task(asyncio.sleep(60, None))
+    nothing = cast("Any", None)
+    side = _Side(nothing, Fold(), nothing, never, time.monotonic())
+    due = [side.is_due]
+    side.shown = time.monotonic()
+    due.append(side.is_due)
+    side.fold.add(Degraded("no question bank", 0.1))
+    due.append(side.is_due)
+    side.fold.progress()
+    due.append(side.is_due)
+    side.shown -= _CLOCK_SECONDS
+    due.append(side.is_due)
+    assert due == [True, False, True, False, True]
+    side.shown = time.monotonic()
+    never.cancel()
+    await asyncio.wait({never})
+    assert side.is_due
