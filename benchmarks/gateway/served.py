@@ -26,19 +26,15 @@ from smcs.gateway.serve import Serving, serve
 _PROBE_SECONDS = 0.02
 
 
-class Probed(uvicorn.Server):
-    """A server that tells how it is."""
+class Probe:
+    """Tells how a server is, from the moment on when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self) -> None:
         self._lags: list[float] = []
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as always; then tell the port and begin to probe."""
-        await super().startup(sockets)
-        assert sockets is not None
-        port = sockets[0].getsockname()[1]
-        print(f"http://127.0.0.1:{port}/v1", flush=True)
+    def begin(self, listening: socket.socket) -> None:
+        """Tell the port and begin to probe."""
+        print(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", flush=True)
         self._probing = asyncio.create_task(self._probe(), name="probe")
         self._telling = asyncio.create_task(self._tell(), name="tell")
 
@@ -67,8 +63,16 @@ def _sizes() -> dict[str, int]:
 def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    uvicorn.Server = Probed  # type: ignore[misc]
-    serve(Serving(config=sys.argv[1], port=0))
+    probe, start = Probe(), uvicorn.Server.startup
+
+    async def started(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        await start(server, sockets)
+        assert sockets is not None
+        probe.begin(sockets[0])
+
+    uvicorn.Server.startup = started  # type: ignore[assignment, method-assign]
+    how = Serving(config=sys.argv[1], port=0)
+    serve(how, how.found())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import smcs
 from smcs.cli.app import app
 from smcs.cli.serve import find_studio
+from smcs.config import FoundConfig, find_config
 from smcs.errors import MissingExtraError
 
 CONFIG = """
@@ -70,7 +71,7 @@ def test_a_gateway_that_runs_already_is_only_opened(
 
 def test_otherwise_it_is_served_with_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[object] = []
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments, **_: served.append(arguments[1]))
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments, **_: served.append(arguments[2]))
     done = CliRunner().invoke(app, ["studio", "--no-browser", "-c", config(tmp_path, 0)])
     assert done.exit_code == 0, done.output
     assert served == [find_studio(required=True)]
@@ -81,10 +82,25 @@ def test_serving_with_and_without_pages(
     flags: list[str], has_pages: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[object] = []
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments, **_: served.append(arguments[1]))
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments, **_: served.append(arguments[2]))
     done = CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0), *flags])
     assert done.exit_code == 0, done.output
     assert [each is not None for each in served] == [has_pages]
+
+
+@pytest.mark.parametrize("command", [["serve"], ["studio", "--no-browser"]])
+def test_the_config_is_read_once(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[FoundConfig] = []
+
+    def reading(path: str | None) -> FoundConfig:
+        read.append(find_config(path))
+        return read[-1]
+
+    monkeypatch.setattr("smcs.gateway.serve.find_config", reading)
+    monkeypatch.setattr("smcs.gateway.serve._run", lambda *_: None)
+    done = CliRunner().invoke(app, [*command, "-c", config(tmp_path, 0)])
+    assert done.exit_code == 0, done.output
+    assert len(read) == 1
 
 
 def _studio_modules() -> list[str]:
@@ -108,7 +124,7 @@ def without(module: str) -> Iterator[None]:
 
 def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[tuple[object, str]] = []
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda _, pages, *, note: served.append((pages, note)))
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda _, __, pages, *, note: served.append((pages, note)))
     with without("nicegui"):
         assert find_studio(required=False) is None
         CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0)])

@@ -45,6 +45,15 @@ async def test_a_collaboration_answers_as_one_model_and_says_where_its_answer_co
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_questions_are_answered_before_a_route_is_looked_for(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as served:
+        served.app.router.routes.clear()
+        answer = await served.chat("smcs")
+        assert answer.status == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert (await served.get(CHAT)).status == 404
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_every_strategy_is_a_model(tmp_path: Path, strategy: str) -> None:
     async with gateway(tmp_path) as served:
@@ -180,6 +189,28 @@ async def test_options_choose_who_is_asked_and_who_merges(tmp_path: Path) -> Non
     assert capped["degraded"]
     assert (small["settings"]["k"], small["settings"]["n"], len(small["candidates"])) == (2, 1, 1)
     assert other.smcs["strategy"] == "majority_vote"
+
+
+async def test_parts_of_the_method_are_left_out_where_the_strategy_has_them(tmp_path: Path) -> None:
+    text = "gateway: {models: {bare: {strategy: smcs, parameters: {without: [perplexity]}}}}"
+    async with gateway(tmp_path, text) as served:
+
+        async def run(model: str, **options: Any) -> dict[str, Any]:
+            found = await served.chat(model, smcs={"explain": True, **options})
+            assert found.status == 200, found.body
+            record: dict[str, Any] = found.smcs["run"]
+            return record
+
+        lots = await run("smcs/smcs", without=["rps", "rps"])
+        configured = await run("bare")
+        whole = await run("bare", without=[])
+        refused = [await served.chat(model, smcs={"without": ["rps"]}) for model in ("smcs/moa", "alpha")]
+        unknown = await served.chat("smcs", smcs={"without": ["luck"]})
+    assert (lots["settings"]["without"], lots["support_size"]) == (["rps"], 0)
+    assert configured["settings"]["without"] == ["perplexity"]
+    assert (whole["settings"]["without"], whole["support_size"] > 0) == ([], True)
+    assert [(each.status, each.error["param"]) for each in refused] == [(400, "smcs.without")] * 2
+    assert "rps" in unknown.error["message"]
 
 
 async def test_who_merges_may_be_excluded_where_nobody_merges(tmp_path: Path) -> None:

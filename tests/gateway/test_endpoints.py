@@ -160,7 +160,8 @@ async def test_requests_beside_answers_are_counted_and_logged(tmp_path: Path, ca
         await served.get("/v1/runs/" + "0" * 32)
         await served.post("/v1/estimate", {"model": "smcs/moa", "messages": user()})
         await served.post("/v1/feedback", {"run_id": run, "verdict": "good"})
-        await served.post("/v1/embeddings", {"model": "smcs-embedder", "input": "a"})
+        for name in ("smcs-embedder", "smcs", "nope"):
+            await served.post("/v1/embeddings", {"model": name, "input": "a"})
         for _ in range(2):
             metrics = (await served.get("/metrics")).body
     seen = counted(metrics, "smcs_requests_total")
@@ -172,11 +173,13 @@ async def test_requests_beside_answers_are_counted_and_logged(tmp_path: Path, ca
         ("/v1/runs", "none", "refused"): 1,
         ("/v1/estimate", "smcs/moa", "ok"): 1,
         ("/v1/feedback", "none", "ok"): 1,
-        ("/v1/embeddings", "other", "ok"): 1,
+        ("/v1/embeddings", "smcs-embedder", "ok"): 2,
+        ("/v1/embeddings", "other", "refused"): 1,
     }
     lines: list[dict[str, Any]] = [vars(record)["fields"] for record in caplog.records if record.msg == "request"]
     assert [line["endpoint"] for line in lines] == [
-        *(CHAT, "/v1/models", "/v1/models", "/v1/runs", "/v1/runs", "/v1/estimate", "/v1/feedback", "/v1/embeddings"),
+        *(CHAT, "/v1/models", "/v1/models", "/v1/runs", "/v1/runs", "/v1/estimate", "/v1/feedback"),
+        *["/v1/embeddings"] * 3,
     ]
     assert (lines[4]["status"], lines[4]["error"], lines[4]["http_status"]) == ("refused", "run_not_found", 404)
 
@@ -302,6 +305,7 @@ async def test_operators_see_health_readiness_and_metrics(tmp_path: Path) -> Non
         open_to_all = await served.get("/health")
     assert health.json["status"] == "ok"
     assert (ready.status, ready.json["status"], ready.json["llms_out"]) == (200, "ready", [])
+    assert ready.json["llms_off"] == []
     assert 'model="smcs"' in metrics
     assert "nope" not in metrics
     assert (refused.status, given.status, open_to_all.status) == (401, 200, 200)

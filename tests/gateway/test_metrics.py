@@ -149,6 +149,33 @@ def test_names_change_with_the_config(metrics: Metrics) -> None:
     assert seen["smcs_requests_total{endpoint=/v1/chat/completions,model=other,status=ok,strategy=smcs}"] == 1
 
 
+def test_the_embedder_is_counted_by_its_public_name(metrics: Metrics) -> None:
+    metrics.know(models=["smcs"], llms=[], embedders=["smcs", "hashing"])
+    for model in ("smcs", "hashing", "nope"):
+        request(metrics, endpoint="/v1/embeddings", model=model)
+    request(metrics, model="hashing")
+    counts = {name: count for name, count in read(metrics).items() if name.startswith("smcs_requests_total")}
+    assert counts == {
+        "smcs_requests_total{endpoint=/v1/embeddings,model=smcs-embedder,status=ok,strategy=smcs}": 2,
+        "smcs_requests_total{endpoint=/v1/embeddings,model=other,status=ok,strategy=smcs}": 1,
+        "smcs_requests_total{endpoint=/v1/chat/completions,model=other,status=ok,strategy=smcs}": 1,
+    }
+
+
+def test_what_no_route_answers_is_counted_under_known_paths_only(metrics: Metrics) -> None:
+    for path in ("/wp-login.php", "/v1/embeddingsx", "/v1/runs/a/b", "/v1/chat/completions/", "studio"):
+        metrics.observe_unrouted(path, 404, 0.001)
+    metrics.observe_unrouted("/health", 405, 0.001)
+    seen = read(metrics)
+    assert seen["smcs_responses_total{code=404,endpoint=other}"] == 3
+    assert seen["smcs_responses_total{code=404,endpoint=/v1/runs}"] == 1
+    assert seen["smcs_responses_total{code=404,endpoint=/v1/chat/completions}"] == 1
+    assert seen["smcs_responses_total{code=405,endpoint=/health}"] == 1
+    assert seen["smcs_requests_total{endpoint=other,model=none,status=refused,strategy=none}"] == 3
+    assert seen["smcs_refusals_total{reason=not_found}"] == 5
+    assert seen["smcs_refusals_total{reason=method_not_allowed}"] == 1
+
+
 def test_cache_refusals_waits_and_breakers(metrics: Metrics) -> None:
     for outcome in ("hit", "miss", "miss", "coalesced"):
         metrics.observe_cache(outcome)

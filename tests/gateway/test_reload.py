@@ -124,27 +124,32 @@ async def test_workers_share_the_port_and_each_reloads(tmp_path: Path) -> None:
     assert total == 8
 
 
+def start(serving: Serving) -> None:
+    """Serve as the command line does."""
+    serve(serving, serving.found())
+
+
 async def test_what_is_refused_at_start(tmp_path: Path) -> None:
     await put_bank(tmp_path)
     path = tmp_path / "smcs.yaml"
     path.write_text(yaml.safe_dump(written_config(pool("http://localhost:8399/v1"))))
     with pytest.raises(ConfigError, match="address this gateway listens on"):
-        await asyncio.to_thread(serve, Serving(config=str(path), port=8399))
+        await asyncio.to_thread(start, Serving(config=str(path), port=8399))
     path.write_text(yaml.safe_dump({**written_config(pool()), "bank": "missing.db"}))
     with pytest.raises(BankError, match=r"missing\.db"):
-        await asyncio.to_thread(serve, Serving(config=str(path), port=0))
+        await asyncio.to_thread(start, Serving(config=str(path), port=0))
     path.write_text(yaml.safe_dump({**written_config(pool()), "gateway": {"models": {"smcs": {}}}}))
     with pytest.raises(ConfigError, match="built-in model"):
-        await asyncio.to_thread(serve, Serving(config=str(path), port=0))
+        await asyncio.to_thread(start, Serving(config=str(path), port=0))
     path.write_text(yaml.safe_dump(written_config(pool())))
     with pytest.raises(ConfigError, match="smcs keys create"):
-        await asyncio.to_thread(serve, Serving(config=str(path), host="0.0.0.0", port=0))  # noqa: S104
+        await asyncio.to_thread(start, Serving(config=str(path), host="0.0.0.0", port=0))  # noqa: S104
     with pytest.raises(ConfigError, match="65535"):
-        await asyncio.to_thread(serve, Serving(config=str(path), port=99_999))
+        await asyncio.to_thread(start, Serving(config=str(path), port=99_999))
     with pytest.raises(InputError, match="at least 1"):
-        await asyncio.to_thread(serve, Serving(config=str(path), workers=0))
+        await asyncio.to_thread(start, Serving(config=str(path), workers=0))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="Cannot listen"):
-        await asyncio.to_thread(serve, Serving(config=str(path), port=taken.getsockname()[1]))
+        await asyncio.to_thread(start, Serving(config=str(path), port=taken.getsockname()[1]))
 
 
 async def test_a_public_address_is_served_once_there_is_a_key(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from helpers_gateway import Served, found_config, gateway
+from helpers_gateway import Answer, Served, found_config, gateway, user
 from helpers_ledger import Ledgers
 from smcs.errors import InputError
 from smcs.gateway.access import switch_llm
@@ -85,6 +85,42 @@ async def test_what_is_off_is_not_asked_and_runs_say_so(tmp_path: Path) -> None:
     assert merged == {"alpha", "gamma"}
     assert any("nobody else to ask: alpha" in reason for reason in without)
     assert len(rows) == 4
+
+
+async def test_what_is_off_is_neither_planned_with_nor_listed(tmp_path: Path) -> None:
+    text = "gateway: {models: {its: {strategy: self_moa, parameters: {llm: beta}}, ours: {strategy: self_moa}}}"
+
+    async def estimate(served: Served, model: str, **body: Any) -> Answer:
+        return await served.post("/v1/estimate", {"model": model, "messages": user(), **body})
+
+    async def listed(served: Served) -> set[str]:
+        return {model["id"] for model in (await served.get("/v1/models")).json["data"]}
+
+    async with gateway(tmp_path, text) as served:
+        on, before = await listed(served), (await estimate(served, "smcs/moa")).json
+        await switch_llm(served.gateway, "beta", off=True, why="too slow", key=None)
+        off, after = await listed(served), (await estimate(served, "smcs/moa")).json
+        refused = [
+            await estimate(served, "beta"),
+            await estimate(served, "its"),
+            await served.get("/v1/models/beta"),
+            await served.get("/v1/models/its"),
+            await served.chat("its"),
+        ]
+        only = await estimate(served, "smcs/majority_vote", smcs={"include": ["beta"]})
+        ready = await served.get("/ready")
+        await switch_llm(served.gateway, "beta", off=False, key=None)
+        assert await listed(served) == on
+        assert (await estimate(served, "beta")).status == 200
+    assert on - off == {"beta", "its"}
+    assert {"alpha", "ours", "smcs"} <= off
+    assert (before["calls"], after["calls"]) == (4, 3)
+    for answer in refused:
+        assert (answer.status, answer.error["code"]) == (503, "llm_switched_off")
+        assert answer.error["message"].startswith("'beta' is switched off by hand since 20")
+        assert "too slow" in answer.error["message"]
+    assert only.status == 200, "as the run, which asks it where nobody else may be asked"
+    assert (ready.status, ready.json["llms_out"], ready.json["llms_off"]) == (200, [], ["beta"])
 
 
 async def test_who_may_switch_what(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 
 from smcs.errors import ConfigError, InputError, MissingExtraError
+from smcs.gateway.inside import ENDPOINT
 from smcs.gateway.tracing import NoTracing, TracedRequest, TracingSettings, open_tracing, stage_spans
 from smcs.run import AttemptFinished, Query, Run, Trace
 from smcs.types import Attempt, Choice, Usage
@@ -148,6 +149,7 @@ def test_attributes_follow_the_conventions() -> None:
     assert root["gen_ai.response.model"] == "m"
     assert root["gen_ai.response.time_to_first_chunk"] == 0.7
     assert root["http.response.status_code"] == 200
+    assert root["http.route"] == root["smcs.endpoint"] == "/v1/chat/completions"
     assert root["smcs.run.id"] == run.id
     assert root["smcs.key.id"] == "k1"
     assert root["smcs.degraded"] == ("reference_lost",)
@@ -159,6 +161,30 @@ def test_attributes_follow_the_conventions() -> None:
     assert call["gen_ai.usage.cache_read.input_tokens"] == 2
     assert call["gen_ai.response.finish_reasons"] == ("stop",)
     assert call["smcs.cost.usd"] == 0.25
+
+
+def test_a_question_of_the_studios_is_no_http_request() -> None:
+    run = run_of(*SMCS, stages=STAGES)
+    spans = spans_of(request(run, endpoint=ENDPOINT, key_id="k1"))
+    root = spans["chat from studio"]
+    assert root.kind is SpanKind.INTERNAL
+    assert parent(spans["exploration"], spans) == "chat from studio"
+    attributes = dict(root.attributes or {})
+    assert attributes["smcs.endpoint"] == "studio"
+    assert (attributes["gen_ai.operation.name"], attributes["gen_ai.request.model"]) == ("chat", "smcs")
+    assert (attributes["smcs.run.id"], attributes["smcs.key.id"]) == (run.id, "k1")
+    assert not [name for name in attributes if name.startswith("http.")]
+
+
+def test_a_question_of_the_studios_that_failed() -> None:
+    (root,) = spans_of(request(endpoint=ENDPOINT, http_status=502, error="upstream_failed")).values()
+    assert root.status.status_code is StatusCode.ERROR
+    assert (root.attributes or {})["error.type"] == "upstream_failed"
+
+
+def test_embedding_is_another_operation() -> None:
+    (root,) = spans_of(request(endpoint="/v1/embeddings", model="smcs-embedder")).values()
+    assert (root.name, (root.attributes or {})["gen_ai.operation.name"]) == ("POST /v1/embeddings", "embeddings")
 
 
 def test_failures_are_marked() -> None:

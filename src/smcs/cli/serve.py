@@ -51,9 +51,10 @@ def serve(
         workers=workers,
         log_level=log_level.lower(),
     )
-    wanted = serving.found().config.gateway.studio if studio is None else studio
+    found = serving.found()
+    wanted = found.config.gateway.studio if studio is None else studio
     pages = find_studio(required=bool(studio)) if wanted else None
-    run(serving, pages, note=_NOT_INSTALLED if wanted and pages is None else "")
+    run(serving, found, pages, note=_NOT_INSTALLED if wanted and pages is None else "")
 
 
 def find_studio(*, required: bool) -> Extension | None:

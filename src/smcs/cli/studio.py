@@ -35,7 +35,8 @@ def studio(
         raise MissingExtraError("The studio", "studio") from error
     extension = find_studio(required=True)
     serving = Serving(config=None if config is None else str(config), bank=bank, port=port)
-    gateway = serving.found().config.gateway
+    found = serving.found()
+    gateway = found.config.gateway
     url = f"http://{'localhost' if gateway.host == '127.0.0.1' else gateway.host}:{gateway.port}/"
     if gateway.port and _is_up(url):
         typer.echo(f"The gateway runs already: {url}")
@@ -44,7 +45,7 @@ def studio(
         return
     if browser and gateway.port:
         threading.Thread(target=_open_when_up, args=(url,), name="open the studio", daemon=True).start()
-    serve(serving, extension)
+    serve(serving, found, extension)
 
 
 def _is_up(url: str) -> bool:

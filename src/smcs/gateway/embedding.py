@@ -27,6 +27,7 @@ from smcs.gateway.accounting import GONE
 from smcs.gateway.errors import GatewayError, broken, forbidden, from_error, not_found, rate_limited
 from smcs.gateway.http import ClientGoneError, json_response, while_connected
 from smcs.gateway.ledger import Entry, Hold, KeyLimits, LedgerUnavailableError, Reservation, RunStatus
+from smcs.gateway.models import embedder_names
 from smcs.gateway.protocol import EmbeddingsRequest, check_dimensions, embeddings_response
 from smcs.gateway.state import Gateway
 from smcs.gateway.visits import Visit
@@ -162,7 +163,7 @@ class Embedding:
 
 
 def _check_model(request: EmbeddingsRequest, embedder: Embedder, limits: KeyLimits) -> None:
-    if request.model not in (embedder.name, "smcs", "smcs-embedder"):
+    if request.model not in embedder_names(embedder):
         raise not_found(
             f"There is no embedding model {request.model!r:.120}. The embedder is {embedder.name!r}.",
             code="model_not_found",

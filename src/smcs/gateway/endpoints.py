@@ -64,11 +64,12 @@ class Endpoints:
             parts["database"] = True
         except LedgerUnavailableError:
             parts["database"] = False
-        out = sorted(name for name, breaker in gateway.service.breakers.items() if breaker.state == "open")
+        breakers = gateway.service.breakers
+        out = sorted(name for name, breaker in breakers.items() if breaker.state == "open")
+        off = sorted(breakers.keys() & gateway.ledger.switched_off.keys())
         ready = all(parts.values())
-        return json_response(
-            {"status": "ready" if ready else "not ready", **parts, "llms_out": out}, status=200 if ready else 503
-        )
+        said = {"status": "ready" if ready else "not ready", **parts, "llms_out": out, "llms_off": off}
+        return json_response(said, status=200 if ready else 503)
 
     async def metrics(self, http: Request) -> Response:
         """Return metrics for Prometheus."""
@@ -84,7 +85,7 @@ class Endpoints:
         """List what can be asked with this key."""
 
         async def work(key: KeyRecord | None) -> Response:
-            return json_response(model_list(_card(model) for model in self._usable(key)))
+            return json_response(model_list(_card(model) for model in self._gateway.usable_models(key)))
 
         return await self._guarded(http, work)
 
@@ -94,9 +95,12 @@ class Endpoints:
 
         async def work(key: KeyRecord | None) -> Response:
             name = visit.model = str(http.path_params["model"])
-            model = self._gateway.service.models.find(name)
+            service = self._gateway.service
+            model = service.models.find(name)
             if not _limits(key).allows(name):
                 raise forbidden(f"This key may not ask for {name!r}.", code="model_not_allowed")
+            if model.llm is not None:
+                service.check_not_off(model.llm)
             return json_response(_card(model).to_dict())
 
         return await self._guarded(http, work, visit)
@@ -124,6 +128,8 @@ class Endpoints:
                 if not _limits(key).allows(request.model):
                     raise forbidden(f"This key may not ask for {request.model!r}.", code="model_not_allowed")
                 plan = plan_request(request, service)
+                if plan.spec.one_llm and plan.settings.llm is not None:
+                    service.check_not_off(plan.settings.llm)
                 expected = (await bounded(plan, request, priced=_limits(key).priced)).estimate
                 return json_response({"object": "estimate", "model": request.model, **asdict(expected)})
 
@@ -146,10 +152,6 @@ class Endpoints:
             return json_response(await give(self._gateway, said, key))
 
         return await self._guarded(http, work)
-
-    def _usable(self, key: KeyRecord | None) -> list[VirtualModel | PassThrough]:
-        service, limits = self._gateway.service, _limits(key)
-        return [model for model in service.models.usable(service.resources) if limits.allows(model.name)]
 
     async def _body(self, http: Request) -> bytes:
         return await read_body(http, limit=round(self._gateway.service.config.gateway.max_body_megabytes * 1e6))

@@ -21,6 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from smcs.gateway.admission import Admission
 from smcs.gateway.logs import degraded_kind
+from smcs.gateway.models import EMBEDDER
 from smcs.llms.breaker import BreakerState
 from smcs.run import Run
 from smcs.types import Attempt
@@ -43,6 +44,8 @@ Refusal = Literal[
     "loop_detected",
     "model_not_allowed",
     "model_not_found",
+    "not_found",
+    "method_not_allowed",
     "insufficient_quota",
     "requests_per_minute",
     "tokens_per_minute",
@@ -53,10 +56,11 @@ Refusal = Literal[
 ]
 """Why a request was turned away before it ran: the code of its error; "other" is a request that is wrong in itself."""
 
+_EMBEDDINGS: Final = "/v1/embeddings"
 _ENDPOINTS: Final = (
     "/v1/chat/completions",
     "/v1/responses",
-    "/v1/embeddings",
+    _EMBEDDINGS,
     "/v1/models",
     "/v1/runs",
     "/v1/feedback",
@@ -163,10 +167,17 @@ class Metrics:
         self._lag = self._histogram("event_loop_lag_seconds", "Event-loop lag.", buckets=_SHORT_SECONDS)
         gauge("build_info", "Constant 1.", "livemax", "version").labels(version).set(1)
 
-    def know(self, *, models: Iterable[str], llms: Iterable[str]) -> None:
-        """Replace the names that have series of their own, as after a change of the config."""
+    def know(self, *, models: Iterable[str], llms: Iterable[str], embedders: Iterable[str] = ()) -> None:
+        """Replace the names that have series of their own, as after a change of the config.
+
+        Args:
+            models: Names a client can ask for an answer.
+            llms: LLMs of the pool, those that only merge included.
+            embedders: Names by which the embedder is asked for; it is counted as `EMBEDDER`.
+        """
         self._models = frozenset(models)
         self._llms = frozenset(llms)
+        self._embedders = frozenset(embedders)
 
     def observe_request(
         self,
@@ -190,13 +201,28 @@ class Metrics:
             seconds: Wall time to the last byte.
             first_byte_seconds: Wall time to the first byte of the answer, where it was streamed.
         """
+        embeds = endpoint == _EMBEDDINGS and model in self._embedders
+        named = EMBEDDER if embeds else _among(model, self._models)
         endpoint = _among(endpoint, self._endpoints)
         strategy = _among(strategy, self._strategies)
-        self._requests.labels(endpoint, _among(model, self._models), strategy, _among(status, _STATUSES)).inc()
+        self._requests.labels(endpoint, named, strategy, _among(status, _STATUSES)).inc()
         self._responses.labels(endpoint, str(http_status) if 100 <= http_status < 600 else "other").inc()
         self._request_seconds.labels(endpoint, strategy).observe(seconds)
         if first_byte_seconds is not None:
             self._first_byte.labels(endpoint).observe(first_byte_seconds)
+
+    def observe_unrouted(self, path: str, http_status: int, seconds: float) -> None:
+        """Count a request that no route answers: 404, or 405; of its path, only a known beginning is a label."""
+        known = (each for each in self._endpoints if each[0] == "/" and f"{path}/".startswith(f"{each}/"))
+        self.observe_request(
+            endpoint=next(known, "other"),
+            model=None,
+            strategy=None,
+            status="refused",
+            http_status=http_status,
+            seconds=seconds,
+        )
+        self.observe_refusal("method_not_allowed" if http_status == 405 else "not_found")
 
     def observe_run(self, run: Run) -> None:
         """Count what a run did: its stages, calls, tokens, money, and what it lacked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -10,12 +10,16 @@ from pydantic import BaseModel, ValidationError
 
 from smcs.config import Config
 from smcs.config.schema import LimitsConfig, ParametersConfig
+from smcs.embedders import Embedder
 from smcs.errors import ConfigError, suggest
 from smcs.gateway.errors import not_found
 from smcs.llms import Member
 from smcs.strategies import STRATEGIES, Resources, Settings, StrategySpec, check_strategy, find_strategy
 
-__all__ = ("Models", "PassThrough", "VirtualModel")
+__all__ = ("EMBEDDER", "Models", "PassThrough", "VirtualModel", "embedder_names")
+
+EMBEDDER: Final = "smcs-embedder"
+"""Public name of the embedder, whichever it is."""
 
 DEFAULT_STRATEGY: Final = "smcs_guarded"
 _BY_PROFILE: Final = {
@@ -34,6 +38,11 @@ class VirtualModel:
     settings: Settings
     description: str
 
+    @property
+    def llm(self) -> str | None:
+        """The LLM that it stands for; `None` where each question finds its own."""
+        return self.settings.llm if self.spec.one_llm else None
+
 
 @dataclass(frozen=True, slots=True)
 class PassThrough:
@@ -46,6 +55,11 @@ class PassThrough:
     def description(self) -> str:
         """What it is, in one line."""
         return "an LLM of the pool, handed through"
+
+    @property
+    def llm(self) -> str:
+        """The LLM."""
+        return self.name
 
 
 class Models(Mapping[str, VirtualModel | PassThrough]):
@@ -92,15 +106,27 @@ class Models(Mapping[str, VirtualModel | PassThrough]):
                 f"There is no model {shown!r}.{suggest(shown, self._by_name)}", code="model_not_found", param="model"
             ) from None
 
-    def usable(self, resources: Resources) -> Iterator[VirtualModel | PassThrough]:
-        """Yield the models whose needs (a bank, log-probabilities) are met."""
+    def usable(self, resources: Resources, *, off: Container[str] = ()) -> Iterator[VirtualModel | PassThrough]:
+        """Yield the models whose needs (a bank, log-probabilities) are met.
+
+        Args:
+            resources: What there is.
+            off: LLMs that are switched off: what stands for one of them is left out.
+        """
         for model in self._by_name.values():
+            if model.llm in off:
+                continue
             if isinstance(model, VirtualModel):
                 try:
                     check_strategy(model.spec, resources, model.settings)
                 except ConfigError:
                     continue
             yield model
+
+
+def embedder_names(embedder: Embedder) -> tuple[str, ...]:
+    """Return the names by which the embedder can be asked for."""
+    return EMBEDDER, "smcs", embedder.name
 
 
 def _built_in(config: Config) -> Iterator[VirtualModel]:

@@ -73,11 +73,12 @@ class Serving:
         return found.with_gateway(**changes) if changes else found
 
 
-def serve(serving: Serving, extension: Extension | None = None, *, note: str = "") -> None:
+def serve(serving: Serving, found: FoundConfig, extension: Extension | None = None, *, note: str = "") -> None:
     """Serve until told to stop (SIGINT, SIGTERM), and return once running requests have ended and all is logged.
 
     Args:
         serving: How.
+        found: What `serving.found` returned; each worker process reads its own.
         extension: Pages to add; only where one process serves, since their state is in its memory.
         note: What whoever starts the server has to say in its log.
 
@@ -89,7 +90,6 @@ def serve(serving: Serving, extension: Extension | None = None, *, note: str = "
     """
     if serving.workers < 1:
         raise InputError(f"`workers` must be at least 1, got {serving.workers}.")
-    found = serving.found()
     config = found.config.gateway
     public = not is_loopback(config.host)
     check_not_itself(found.config, config.host, config.port)

@@ -22,9 +22,10 @@ from smcs.gateway.cache import ResponseCache
 from smcs.gateway.coalesce import Coalescer
 from smcs.gateway.errors import GatewayError, forbidden, stopping, unauthorized
 from smcs.gateway.http import bearer
-from smcs.gateway.ledger import Entry, KeyRecord, Ledger, Redaction, Reservation, Retention
+from smcs.gateway.ledger import Entry, KeyLimits, KeyRecord, Ledger, Redaction, Reservation, Retention
 from smcs.gateway.logs import RequestLine, log_request
 from smcs.gateway.metrics import Metrics
+from smcs.gateway.models import PassThrough, VirtualModel, embedder_names
 from smcs.gateway.service import Service, Services
 from smcs.gateway.settings import database_of
 from smcs.gateway.tracing import TracedRequest, Tracing, TracingSettings, open_tracing
@@ -109,6 +110,12 @@ class Gateway:
     def service(self) -> Service:
         """What answers new requests."""
         return self.services.current
+
+    def usable_models(self, key: KeyRecord | None) -> list[VirtualModel | PassThrough]:
+        """Return what can answer now and this key may ask for, virtual models first."""
+        service, limits = self.service, KeyLimits() if key is None else key.limits
+        usable = service.models.usable(service.resources, off=self.ledger.switched_off)
+        return [model for model in usable if limits.allows(model.name)]
 
     async def start(self) -> None:
         """Begin the upkeep, and make the pool ready in the background.
@@ -325,7 +332,8 @@ class Gateway:
 
     def _know_names(self) -> None:
         resources = self.service.resources
-        self.metrics.know(models=self.service.models, llms=(*resources.pool, *resources.mergers))
+        llms, embedders = (*resources.pool, *resources.mergers), embedder_names(resources.embedder)
+        self.metrics.know(models=self.service.models, llms=llms, embedders=embedders)
         for name, breaker in self.service.breakers.items():
             breaker.listen(partial(self._breaker_changed, name))
             self._breaker_changed(name, breaker)

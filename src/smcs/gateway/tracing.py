@@ -1,4 +1,4 @@
-"""OpenTelemetry traces: a span per request, below it one per stage and one per call to an LLM.
+"""OpenTelemetry traces: a span per request or question of the studio's, below it one per stage and call to an LLM.
 
 Spans are built from the record after the answer was sent, so tracing costs a request nothing while it runs. Names
 follow the semantic conventions for generative AI (OpenTelemetry, 1.37 and later). Prompts and answers are left out
@@ -74,14 +74,13 @@ class TracedRequest:
     """A request that was answered."""
 
     endpoint: str
-    """Its path, with names of parameters in place of their values."""
+    """Its path, with names of parameters in place of their values; what asked in this process has a name instead."""
     model: str
     http_status: int
     started: float
     """Unix time in seconds."""
     seconds: float
     _: KW_ONLY
-    operation: Literal["chat", "embeddings"] = "chat"
     run: Run | None = None
     attempts: Sequence[Attempt] = ()
     """Calls where there is no run; their `started` counts from the request's."""
@@ -94,6 +93,16 @@ class TracedRequest:
     traceparent: str | None = None
     """Header of the client (W3C Trace Context); one that is malformed is passed over, as that demands."""
     tracestate: str | None = None
+
+    @property
+    def came_over_http(self) -> bool:
+        """Whether a client sent it; else somebody in this process asked, as the studio does."""
+        return self.endpoint.startswith("/")
+
+    @property
+    def operation(self) -> Literal["chat", "embeddings"]:
+        """What was asked for, in the words of the conventions."""
+        return "embeddings" if self.endpoint == "/v1/embeddings" else "chat"
 
 
 class Tracing(Protocol):
@@ -215,10 +224,11 @@ class _Spans:
         """Build the spans of a request; a sampler may have decided against it."""
         from opentelemetry.trace import SpanKind, set_span_in_context
 
+        over_http = request.came_over_http
         span = self._tracer.start_span(
-            f"POST {request.endpoint}",
+            f"POST {request.endpoint}" if over_http else f"{request.operation} from {request.endpoint}",
             context=_parent(request),
-            kind=SpanKind.SERVER,
+            kind=SpanKind.SERVER if over_http else SpanKind.INTERNAL,
             attributes=_request_attributes(request),
             start_time=_nanoseconds(request.started),
         )
@@ -306,15 +316,17 @@ def _parent(request: TracedRequest) -> Context:
 
 def _request_attributes(request: TracedRequest) -> Attributes:
     found: Attributes = {
-        "http.request.method": "POST",
-        "http.route": request.endpoint,
-        "http.response.status_code": request.http_status,
+        "smcs.endpoint": request.endpoint,
         "gen_ai.operation.name": request.operation,
         "gen_ai.provider.name": "smcs",
         "gen_ai.request.model": request.model[:200],
         "gen_ai.request.stream": request.streamed,
         "smcs.cached": request.cached,
     }
+    if request.came_over_http:
+        found["http.request.method"] = "POST"
+        found["http.route"] = request.endpoint
+        found["http.response.status_code"] = request.http_status
     if request.key_id is not None:
         found["smcs.key.id"] = request.key_id
     if request.first_byte_seconds is not None:

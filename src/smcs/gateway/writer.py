@@ -24,8 +24,9 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from smcs._databases import reason
 from smcs.errors import RunError, SmcsError
-from smcs.gateway.database import Database, LedgerUnavailableError, reason
+from smcs.gateway.database import Database, LedgerUnavailableError
 from smcs.gateway.work import Statements, Work
 
 __all__ = ("Operation", "Writer")
