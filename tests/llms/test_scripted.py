@@ -95,7 +95,7 @@ async def test_latency_is_kept_and_does_not_depend_on_order() -> None:
 
     async def order(questions: list[Request]) -> list[str]:
         finished: list[str] = []
-        llm = ScriptedLLM("s", latency=Latency(0.02, 0.9), seed=5)
+        llm = ScriptedLLM("s", latency=Latency(0.2, 0.9), seed=5)
 
         async def one(request: Request) -> None:
             await llm.complete(request)

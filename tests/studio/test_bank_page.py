@@ -169,8 +169,8 @@ async def test_what_was_not_asked_and_not_graded_has_a_command_each(empty: Quest
     assert shot.says("For two, this asks what it was not asked")
     assert shot.says(f"smcs bank add-llm --bank={empty.url} --fraction=1 two")
     assert shot.says("For one, this grades what was not graded")
-    assert shot.says("python -c ")
-    assert not (await show(empty, view="gaps", named="seed")).says("python -c ")
+    assert shot.says("smcs bank regrade ")
+    assert not (await show(empty, view="gaps", named="seed")).says("smcs bank regrade ")
 
 
 async def test_figures_from_before_a_change_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ _DEGRADED: Final = (
     ("not_embedded", re.compile(r"the question could not be embedded")),
     ("prior_unknown", re.compile(r"no graded answer of")),
     ("no_support", re.compile(r"no support questions")),
-    ("routing_fell_back", re.compile(r"mixed routing fell back")),
+    ("routing_fell_back", re.compile(r"mixed routing fell back|answers were compared by length alone")),
     ("shrunk", re.compile(r"max_(calls|usd|seconds)\b")),
     ("llm_failed", re.compile(r".{1,200}? did not answer \(")),
 )
