@@ -196,3 +196,11 @@ def nested(changes: dict[str, object]) -> dict[str, object]:
             place = place.setdefault(part, {})  # type: ignore[assignment]
         place[last] = value
     return result
+
+
+def test_values_are_compared_on_the_questions_that_both_have() -> None:
+    present = np.array([0.0, 0.0, 1.0, 1.0])
+    lucky = np.array([np.nan, np.nan, 1.0, 1.0])  # A higher mean, of easier questions alone.
+    choice = choose(("n",), "right", (4,), {(4,): present, (8,): lucky}, seed=0)
+    assert choice.best == (4,)
+    assert not choice.change

@@ -78,6 +78,7 @@ def test_sweeps_and_ablations(bench: Callable[..., Any]) -> None:
         (("--record", "s.db", "--strategies", "smcs,smcs"), "Two arms are called 'smcs'"),
         (("--record", "s.db", "--strategies", "rps", "--ablate"), "no arm is one"),
         (("--record", "s.db", "--strategies", "smcs", "--seeds", "a"), "--seeds must be whole numbers"),
+        (("--record", "s.db", "--arm", "majority_vote:without=rps"), "'majority_vote' cannot leave out 'rps'"),
         (("--record", "s.db", "--arm", "x=majority_vote:llms=z"), "The pool has no LLM 'z'"),
         (("--replay", "none.db", "--strategies", "smcs"), "There is no answer store"),
         (("--record", "s.db", "--strategies", "rps", "--split", "tset"), "no split 'tset'"),

@@ -93,6 +93,10 @@ def make_arm(spec: ArmSpec, base: Settings, resources: Resources) -> Arm:
     given = dict(spec.settings)
     llms = _subset(given.pop("llms", None), tuple(resources.pool))
     arm = Arm(spec, _laid_over(base, given, f"Arm {spec.name!r}"), llms)
+    can = find_strategy(spec.strategy).ablations
+    if wrong := [part for part in given.get("without", ()) if part not in can]:
+        able = ", ".join(can) or "none of the method's parts"
+        raise InputError(f"Arm {spec.name!r}: {spec.strategy!r} cannot leave out {wrong[0]!r}. It can: {able}.")
     check_strategy(find_strategy(spec.strategy), _within(resources, arm), arm.settings)
     return arm
 
@@ -151,7 +155,7 @@ async def run_experiment(
 def _roles(arm: Arm, resources: Resources) -> tuple[Role, ...]:
     """Return whom an arm cannot do without: somebody who is asked, and where answers are merged, somebody who can."""
     spec = find_strategy(arm.spec.strategy)
-    named = arm.settings.llm if spec.one_llm else None
+    named = spec.named(arm.settings)
     asked = arm.llms if named is None else (named,)
     return (asked, resources.aggregators) if "aggregator" in spec.needs else (asked,)
 

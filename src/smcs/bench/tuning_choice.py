@@ -67,7 +67,10 @@ def choose(
     means = {values: float(np.nanmean(score)) for values, score in scores.items() if not np.isnan(score).all()}
     if present not in means:
         return nothing(parameters, "no question has a score under the present values", present)
-    best = max(means, key=lambda values: (means[values], values == present))
+    # On the questions that both have: where some are missing, means of different questions say nothing.
+    gains = {values: scores[values] - scores[present] for values in means}
+    ahead = {values: float(np.nanmean(gain)) for values, gain in gains.items() if not np.isnan(gain).all()}
+    best = max(ahead, key=lambda values: (ahead[values], values == present))
     compared = paired_comparison(scores[best], scores[present], np.random.default_rng(seed))
     return Choice(
         parameters,

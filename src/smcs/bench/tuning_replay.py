@@ -57,7 +57,8 @@ async def replay_candidates(recording: Recording, settings: Settings) -> ResultF
     arms = [arm for arm in header.arms if arm.strategy == "smcs"]
     if not arms:
         raise InputError(f"The result file {header.name!r} has no arm of strategy smcs to replay.")
-    largest = max(int(arm.settings.get("n", said.settings.get("n", settings.n))) for arm in arms)
+    recorded = [arm.settings.get("n", said.settings.get("n")) for arm in arms]
+    largest = max((n for n in recorded if isinstance(n, int)), default=settings.n)
     subsets = sorted({settings.n, *(n for n in SUBSETS if n <= largest)})
     balances = sorted({settings.balance, *BALANCES})
     with TemporaryDirectory() as folder:

@@ -100,7 +100,6 @@ def create_app(
     app.add_exception_handler(Exception, _bug)
     app.add_middleware(_Surrounding)
     app.add_middleware(Unrouted)
-    app.add_middleware(_Direct, handlers={_CHAT: _chat, _RESPONSES: _responses})
     return app
 
 
@@ -226,38 +225,11 @@ class _Surrounding:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = _with_ours(message["headers"])
+                said = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _HEADERS if each[0] not in said)]
             await send(message)
 
         await self._app(scope, receive, with_headers)
-
-
-class _Direct:
-    """Answers questions before anything looks for a route, since all the layers around one take time.
-
-    Args:
-        app: The application inside, which answers everything else.
-        handlers: What answers a POST, by path.
-    """
-
-    def __init__(self, app: ASGIApp, handlers: Mapping[str, Handler]) -> None:
-        self._app = app
-        self._handlers = handlers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handler = self._handlers.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if handler is None:
-            await self._app(scope, receive, send)
-            return
-        response = await handler(Request(scope, receive, send))
-        response.raw_headers = _with_ours(response.raw_headers)
-        await response(scope, receive, send)
-
-
-def _with_ours(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a response with those that all have."""
-    said = {name.lower() for name, _ in headers}
-    return [*headers, *(each for each in _HEADERS if each[0] not in said)]
 
 
 @contextmanager

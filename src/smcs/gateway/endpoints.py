@@ -99,8 +99,7 @@ class Endpoints:
             model = service.models.find(name)
             if not _limits(key).allows(name):
                 raise forbidden(f"This key may not ask for {name!r}.", code="model_not_allowed")
-            if model.llm is not None:
-                service.check_not_off(model.llm)
+            service.check_not_off(model.llm)
             return json_response(_card(model).to_dict())
 
         return await self._guarded(http, work, visit)
@@ -128,8 +127,7 @@ class Endpoints:
                 if not _limits(key).allows(request.model):
                     raise forbidden(f"This key may not ask for {request.model!r}.", code="model_not_allowed")
                 plan = plan_request(request, service)
-                if plan.spec.one_llm and plan.settings.llm is not None:
-                    service.check_not_off(plan.settings.llm)
+                service.check_not_off(plan.spec.named(plan.settings))
                 expected = (await bounded(plan, request, priced=_limits(key).priced)).estimate
                 return json_response({"object": "estimate", "model": request.model, **asdict(expected)})
 

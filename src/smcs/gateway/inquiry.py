@@ -75,8 +75,7 @@ class Inquiry:
         if not isinstance(service.models.get(request.model), PassThrough):
             await service.prepare()
         plan = plan_request(request, service)
-        if plan.spec.one_llm and plan.settings.llm is not None:
-            service.check_not_off(plan.settings.llm)
+        service.check_not_off(plan.spec.named(plan.settings))
         if not limits.counted and not (plan.forwards and plan.settings.max_usd is not None):
             await account.hold(Hold(0.0, 0))
             return plan

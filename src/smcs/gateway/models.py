@@ -41,7 +41,7 @@ class VirtualModel:
     @property
     def llm(self) -> str | None:
         """The LLM that it stands for; `None` where each question finds its own."""
-        return self.settings.llm if self.spec.one_llm else None
+        return self.spec.named(self.settings)
 
 
 @dataclass(frozen=True, slots=True)

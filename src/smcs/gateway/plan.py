@@ -115,7 +115,7 @@ def _pass_through(request: ChatRequest, model: PassThrough, service: Service) ->
 def _virtual(request: ChatRequest, model: VirtualModel, service: Service) -> Plan:
     options = request.options
     spec = model.spec if options.strategy is None else find_strategy(options.strategy)
-    options.check_ablations(spec.name)
+    options.check_ablations(spec)
     base = model.settings
     if options.profile is not None:
         chosen = service.config.settings(options.profile)

@@ -154,13 +154,13 @@ class Service:
         out = self.out
         return replace(self._resources, out=out) if out else self._resources
 
-    def check_not_off(self, llm: str) -> None:
-        """Refuse to ask an LLM by its name that somebody switched off.
+    def check_not_off(self, llm: str | None) -> None:
+        """Refuse to ask an LLM by its name that somebody switched off; `None` is nobody.
 
         Raises:
             GatewayError: 503.
         """
-        switch = None if self._switched_off is None else self._switched_off().get(llm)
+        switch = None if llm is None or self._switched_off is None else self._switched_off().get(llm)
         if switch is not None:
             why = f": {switch.why}" if switch.why else ""
             raise GatewayError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from smcs.errors import ConfigError, suggest
 from smcs.run import Query, Run, Trace
@@ -36,6 +36,7 @@ from smcs.strategies.single import single
 from smcs.strategies.smcs import smcs
 from smcs.strategies.smcs_guarded import guarded_calls, plan_guarded, smcs_guarded
 from smcs.strategies.symbolic_moe import plan_skills, symbolic_moe
+from smcs.types import Ablation
 
 __all__ = ("STRATEGIES", "Need", "StrategySpec", "check_strategy", "find_strategy", "strategy")
 
@@ -63,6 +64,8 @@ class StrategySpec:
     _: KW_ONLY
     plan: Planner
     """Who would be asked, for `estimate`."""
+    ablations: tuple[Ablation, ...] = ()
+    """Parts of the method that it has and can leave out (`Settings.without`)."""
 
     async def run(self, query: Query, resources: Resources, settings: Settings, trace: Trace) -> Run:
         """Answer a question without the LLMs that are out (`Resources.out`); see `Strategy`."""
@@ -70,7 +73,11 @@ class StrategySpec:
 
     def reachable(self, resources: Resources, settings: Settings) -> Resources:
         """Return the resources a run works with: those that are not out, and the LLM that is named."""
-        return resources.in_reach(named=settings.llm if self.one_llm else None)
+        return resources.in_reach(named=self.named(settings))
+
+    def named(self, settings: Settings) -> str | None:
+        """Return the LLM that settings name for it; `None` where each question finds its own."""
+        return settings.llm if self.one_llm else None
 
 
 def _smcs_calls(settings: Settings, pool_size: int) -> int:
@@ -127,6 +134,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         lambda settings, pool_size: 1,
         frozenset({"bank"}),
         plan=plan_rps,
+        ablations=("rps",),
     ),
     StrategySpec(
         "majority_vote",
@@ -144,6 +152,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         lambda settings, pool_size: _expert_calls(settings, pool_size, merges=0),
         frozenset({"bank"}),
         plan=plan_prior_vote,
+        ablations=("rps",),
     ),
     StrategySpec(
         "self_consistency",
@@ -164,6 +173,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         frozenset({"bank", "logprobs"}),
         one_llm=True,
         plan=plan_samples,
+        ablations=("similarity", "perplexity"),
     ),
     StrategySpec(
         "moa",
@@ -210,6 +220,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         _smcs_calls,
         frozenset({"aggregator"}),
         plan=plan_subsets,
+        ablations=get_args(Ablation),
     ),
     StrategySpec(
         "smcs_guarded",
@@ -219,6 +230,7 @@ STRATEGIES: Final[dict[str, StrategySpec]] = _by_name(
         lambda settings, pool_size: _capped(settings, guarded_calls(settings, pool_size)),
         frozenset({"aggregator"}),
         plan=plan_guarded,
+        ablations=get_args(Ablation),
     ),
 )
 """Every strategy; adding one is one file and one entry here."""

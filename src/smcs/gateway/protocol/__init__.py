@@ -33,7 +33,7 @@ from smcs.gateway.protocol.endpoint import Said, SaidCompletion, read_said
 from smcs.gateway.protocol.forwarded import ChunkReader, read_completion
 from smcs.gateway.protocol.info import SmcsInfo
 from smcs.gateway.protocol.models import ModelCard, model_list
-from smcs.gateway.protocol.options import ABLATIONS, SmcsOptions
+from smcs.gateway.protocol.options import SmcsOptions
 from smcs.gateway.protocol.parsing import Body, check_shape, parse
 from smcs.gateway.protocol.response_stream import ResponseStream, response, response_id
 from smcs.gateway.protocol.responses import ResponsesRequest, parse_responses
@@ -41,7 +41,6 @@ from smcs.gateway.protocol.sse import DONE, KEEP_ALIVE, data_event, error_event,
 from smcs.gateway.protocol.stages import stage_line
 
 __all__ = (
-    "ABLATIONS",
     "DONE",
     "KEEP_ALIVE",
     "Body",

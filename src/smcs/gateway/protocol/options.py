@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final, get_args
 
 from pydantic import Field
 
 from smcs.gateway.errors import unsupported
 from smcs.gateway.protocol.parsing import Body
+from smcs.strategies import STRATEGIES, StrategySpec
 from smcs.types import Ablation
 
-__all__ = ("ABLATIONS", "MODEL_NAME", "ModelName", "SmcsOptions")
+__all__ = ("MODEL_NAME", "ModelName", "SmcsOptions")
 
 MODEL_NAME: Final = r"^[^\x00-\x1f\x7f]+$"
 """Names of models and LLMs: no control characters."""
 
 ModelName = Annotated[str, Field(min_length=1, max_length=256, pattern=MODEL_NAME)]
 """Name of a model or LLM."""
-
-ABLATIONS: Final[Mapping[str, tuple[Ablation, ...]]] = {
-    "smcs": get_args(Ablation),
-    "smcs_guarded": get_args(Ablation),
-    "best_of_n": ("similarity", "perplexity"),
-    "prior_vote": ("rps",),
-    "rps": ("rps",),
-}
-"""The parts of the method that a strategy can do without, by its name; the other strategies have none of them."""
 
 _Names = Annotated[list[ModelName], Field(min_length=1, max_length=256, fail_fast=True)]
 _Parts = Annotated[list[Ablation], Field(max_length=len(get_args(Ablation)), fail_fast=True)]
@@ -79,16 +70,20 @@ class SmcsOptions(Body):
         alone = {"max_usd", "max_seconds", "explain", "thinking"}
         return tuple(name for name in type(self).model_fields if name not in alone and getattr(self, name) is not None)
 
-    def check_ablations(self, strategy: str) -> None:
+    def check_ablations(self, spec: StrategySpec) -> None:
         """Refuse to leave out what a strategy does not have.
 
         Raises:
             GatewayError: 400 with the field's name.
         """
-        can = ABLATIONS.get(strategy, ())
-        wrong = [part for part in self.without or () if part not in can]
+        wrong = [part for part in self.without or () if part not in spec.ablations]
         if not wrong:
             return
-        able = f"it can: {', '.join(can)}" if can else f"strategies that can leave out parts: {', '.join(ABLATIONS)}"
-        why = f"`smcs.without`: strategy {strategy!r} cannot leave out {wrong[0]!r}; {able}."
+        others = ", ".join(name for name, other in STRATEGIES.items() if other.ablations)
+        able = (
+            f"it can: {', '.join(spec.ablations)}"
+            if spec.ablations
+            else f"strategies that can leave out parts: {others}"
+        )
+        why = f"`smcs.without`: strategy {spec.name!r} cannot leave out {wrong[0]!r}; {able}."
         raise unsupported("smcs.without", why)

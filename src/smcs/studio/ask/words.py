@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from smcs.gateway.protocol import ABLATIONS
 from smcs.run import Candidate
+from smcs.strategies import STRATEGIES
 from smcs.studio.ask.state import Call, Phase, PoolRow, Progress
 from smcs.types import Ablation, AttemptStatus
 
@@ -192,8 +192,8 @@ def ablations_of(settings: Mapping[str, Any]) -> tuple[Ablation, ...]:
 
 def left_out(strategy: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a strategy left out of the method on purpose, as a sentence; none where nothing was."""
-    can = ABLATIONS.get(strategy, ())
-    parts = [ABLATION_WORDS[part] for part in ablations_of(settings) if part in can]
+    spec = STRATEGIES.get(strategy)  # A record may be of a strategy that is no longer there.
+    parts = [ABLATION_WORDS[part] for part in ablations_of(settings) if spec is not None and part in spec.ablations]
     return (f"Left out of the method, as was asked: {listed(parts)}.",) if parts else ()
 
 

@@ -20,9 +20,10 @@ from smcs.studio.bank.gaps import (
     missing_fix,
     ungraded_fix,
 )
-from smcs.studio.bank.parts import Column, Linked, command, table
+from smcs.studio.bank.parts import Linked, command, table
 from smcs.studio.bank.questions import Wanted, Was
 from smcs.studio.bank.shown import Shown
+from smcs.studio.cells import Column
 from smcs.studio.frame import busy, empty_state, link_to, problem, section
 
 __all__ = ("build",)

@@ -12,8 +12,9 @@ from smcs.bank import Change
 from smcs.studio.bank import data
 from smcs.studio.bank.addresses import address, page_number
 from smcs.studio.bank.growth import Growth, did, what_of
-from smcs.studio.bank.parts import Column, command, table, turning
+from smcs.studio.bank.parts import command, table, turning
 from smcs.studio.bank.shown import Shown
+from smcs.studio.cells import Column
 from smcs.studio.frame import busy, empty_state, section
 from smcs.studio.plots import Axis, Plot, Series, Table, show_plot
 

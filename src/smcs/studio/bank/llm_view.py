@@ -13,10 +13,11 @@ from smcs.studio.bank.data import Effect
 from smcs.studio.bank.effects import Recruiting, Routing
 from smcs.studio.bank.heat import label_of
 from smcs.studio.bank.intervals import wilson
-from smcs.studio.bank.parts import Column, Linked, command, notice, percent, points, table
+from smcs.studio.bank.parts import Linked, command, notice, percent, points, table
 from smcs.studio.bank.profiles import ENOUGH, VERDICTS, Difference, Profile, Verdict
 from smcs.studio.bank.questions import Wanted
 from smcs.studio.bank.shown import Shown
+from smcs.studio.cells import Column
 from smcs.studio.frame import busy, empty_state, figure, format_count, link_to, problem, section
 from smcs.studio.plots import Axis, Plot, Series, Table, show_plot
 

@@ -9,22 +9,14 @@ from typing import Final
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
+from smcs.studio.cells import Column
 from smcs.studio.frame import link_to
 
-__all__ = ("Column", "Linked", "command", "notice", "percent", "points", "table", "turning")
+__all__ = ("Linked", "command", "notice", "percent", "points", "table", "turning")
 
 
 _FIRST: Final = "min-width: 13rem; overflow-wrap: anywhere"
 _TEXT: Final = "min-width: 9rem; overflow-wrap: anywhere"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table."""
-
-    name: str
-    numeric: bool = False
-    """Whether it holds figures, which stand on the right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from smcs.studio.bank import data
 from smcs.studio.bank.addresses import address, question_address, questions_address, read_wanted
 from smcs.studio.bank.catalogue import Label
 from smcs.studio.bank.outcome_view import show_question
-from smcs.studio.bank.parts import Column, Linked, notice, table, turning
+from smcs.studio.bank.parts import Linked, notice, table, turning
 from smcs.studio.bank.questions import WAS, Found, FoundPage, Wanted, Was
 from smcs.studio.bank.shown import Shown
+from smcs.studio.cells import Column
 from smcs.studio.frame import busy, empty_state, link_to, problem, section
 
 __all__ = ("build",)

@@ -10,8 +10,9 @@ from typing import Any, Final, Literal, get_args
 from smcs.errors import InputError
 from smcs.gateway.inside import build_request
 from smcs.gateway.models import PassThrough, VirtualModel
-from smcs.gateway.protocol import ABLATIONS, ChatRequest, SmcsOptions
+from smcs.gateway.protocol import ChatRequest, SmcsOptions
 from smcs.run import Run
+from smcs.strategies import STRATEGIES
 from smcs.studio.ask.words import ablations_of
 from smcs.types import Ablation, Sampling
 
@@ -86,7 +87,7 @@ def knobs(model: VirtualModel | PassThrough | None, strategy: str) -> frozenset[
     found: set[Knob] = {"strategy"}
     found |= {"k"} if name in _REFERENCERS else set()
     found |= {"n"} if name in _SUBSETS else set()
-    return frozenset(found | {*ABLATIONS.get(name, ())})
+    return frozenset(found | {*STRATEGIES[name].ablations} if name in STRATEGIES else found)
 
 
 def read_form(values: Mapping[str, str], without: tuple[Ablation, ...] = ()) -> Again:
