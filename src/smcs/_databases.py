@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from smcs.errors import UserError
+from smcs.errors import MissingExtraError, UserError
 
-__all__ = ("database_url", "reason", "shown", "sqlite_engine")
+__all__ = ("database_url", "reason", "server_engine", "shown", "sqlite_engine")
 
 
 def database_url(url_or_path: str | Path, what: str, error: type[UserError]) -> URL:
@@ -75,5 +76,47 @@ def sqlite_engine(url: URL, *, busy_seconds: float, pragmas: Sequence[str]) -> E
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("smcs_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def server_engine(
+    url: URL,
+    what: str,
+    *,
+    busy_seconds: float,
+    settings: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+) -> Engine:
+    """Return an engine of PostgreSQL that drops every connection whose server was lost.
+
+    Args:
+        url: A URL of PostgreSQL.
+        what: What lives there, as the subject of a sentence.
+        busy_seconds: How long one try waits for a connection of the pool.
+        settings: Statements that each connection begins with.
+        parameters: What the driver is given to connect.
+
+    Raises:
+        MissingExtraError: The driver is not installed.
+    """
+    try:
+        engine = create_engine(url, connect_args=dict(parameters or {}), pool_timeout=busy_seconds)
+    except ImportError as error:
+        raise MissingExtraError(f"{what} in PostgreSQL ({shown(url)})", "postgres") from error
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        with connection.cursor() as cursor:
+            for setting in settings:
+                cursor.execute(setting)
+        connection.commit()
+
+    @event.listens_for(engine, "handle_error")
+    def lost(context: ExceptionContext) -> None:
+        # A server that dies amid `executemany` leaves a connection that is neither closed nor able to roll back.
+        # An error without a code (SQLSTATE) did not come from a server that still answers.
+        if isinstance(context.sqlalchemy_exception, OperationalError):
+            context.is_disconnect |= getattr(context.original_exception, "sqlstate", None) is None
 
     return engine

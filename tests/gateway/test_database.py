@@ -1,11 +1,20 @@
-"""Databases that an older version made."""
+"""Databases that an older version made, and connections that a server leaves behind."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from helpers_ledger import Ledgers, entry
+import psycopg
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from helpers_bank import Place
+from helpers_ledger import Ledgers, PostgresServer, entry
 from smcs.gateway import schema
+from smcs.gateway.database import Database
 from smcs.gateway.ledger import Hold, KeyLimits
 
 
@@ -27,3 +36,35 @@ async def test_a_database_of_version_1_is_given_what_it_lacks_and_keeps_the_rest
     await opened[0].share(made.id)
     assert await opened[1].is_shared(made.id)
     assert await opened[0]._read(lambda found: found.execute(select(schema.meta.c.schema_version)).scalar_one()) == 2
+
+
+@contextmanager
+def left_amid_many(patched: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let `executemany` end as when the server dies amid its pipeline: with it open and what was sent unanswered."""
+
+    def executemany(self: psycopg.Cursor, *_: object) -> None:
+        self.connection.pgconn.enter_pipeline_mode()
+        self.connection.pgconn.send_query_params(b"SELECT 1", None)
+        self.connection.pgconn.exit_pipeline_mode()
+
+    with patched.context() as patch:
+        patch.setattr(psycopg.Cursor, "executemany", executemany)
+        yield
+
+
+def test_a_connection_that_was_left_amid_many_rows_is_dropped_without_noise(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database.open(Place("postgresql", postgres.url, prefix="amid_").url("ledger"))
+    rows = ({"id": each, "sequence": 1, "seen": 1.0} for each in ("a", "b"))
+    with (
+        caplog.at_level(logging.DEBUG),
+        left_amid_many(monkeypatch),
+        pytest.raises(OperationalError, match="cannot exit pipeline mode") as caught,
+        database.write() as connection,
+    ):
+        connection.execute(schema.writers.insert(), list(rows))
+    assert caught.value.connection_invalidated
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert database.read(lambda found: found.execute(select(schema.writers)).all()) == []
+    database.close()

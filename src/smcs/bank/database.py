@@ -18,17 +18,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, inspect, select, text, update
+from sqlalchemy import URL, Connection, Engine, Table, inspect, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from smcs._databases import database_url, reason, shown, sqlite_engine
+from smcs._databases import database_url, reason, server_engine, shown, sqlite_engine
 from smcs.bank.journal import Header, Journal
 from smcs.bank.migrations import migrate
 from smcs.bank.records import EMPTY_SUM, add_digests
 from smcs.bank.schema import SCHEMA_VERSION, manifest, metadata
-from smcs.errors import BankError, MissingExtraError, RunError
+from smcs.errors import BankError, RunError
 
 __all__ = ("Database", "Writer")
 
@@ -269,10 +269,7 @@ def _url(url_or_path: str | Path) -> URL:
 
 def _engine(url: URL, *, wal: bool = False) -> Engine:
     if url.get_backend_name() != "sqlite":
-        try:
-            return create_engine(url, pool_timeout=_BUSY_SECONDS)
-        except ImportError as error:
-            raise MissingExtraError(f"A question bank in PostgreSQL ({shown(url)})", "postgres") from error
+        return server_engine(url, "A question bank", busy_seconds=_BUSY_SECONDS)
     # An outcome costs seconds of an LLM's time and a flush a few milliseconds: what was acknowledged stays.
     pragmas: tuple[str, ...] = ("synchronous = FULL", "foreign_keys = ON")
     if wal:  # Stays with the file, so only `create` sets it, and opening a foreign file changes nothing.

@@ -22,8 +22,6 @@ from sqlalchemy import (
     Engine,
     Insert,
     Update,
-    create_engine,
-    event,
     inspect,
     select,
     text,
@@ -32,8 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from smcs._databases import database_url, reason, shown, sqlite_engine
-from smcs.errors import ConfigError, MissingExtraError, RunError
+from smcs._databases import database_url, reason, server_engine, shown, sqlite_engine
+from smcs.errors import ConfigError, RunError
 from smcs.gateway.schema import SCHEMA_VERSION, meta, metadata
 
 __all__ = ("Database", "LedgerUnavailableError", "Prepared", "iso")
@@ -227,18 +225,8 @@ def _ready_file(path: Path, *, create: bool) -> None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        arguments = {"connect_timeout": round(_BUSY_SECONDS), **_KEEP_ALIVE}
-        try:
-            engine = create_engine(url, connect_args=arguments, pool_timeout=_BUSY_SECONDS)
-        except ImportError as error:
-            raise MissingExtraError(f"A ledger in PostgreSQL ({shown(url)})", "postgres") from error
-
-        @event.listens_for(engine, "connect")
-        def configure_server(connection: Any, _: object) -> None:
-            with connection.cursor() as cursor:
-                for setting in _SERVER_SETTINGS:
-                    cursor.execute(setting)
-            connection.commit()
-
-        return engine
+        parameters = {"connect_timeout": round(_BUSY_SECONDS), **_KEEP_ALIVE}
+        return server_engine(
+            url, "A ledger", busy_seconds=_BUSY_SECONDS, settings=_SERVER_SETTINGS, parameters=parameters
+        )
     return sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=("journal_mode = WAL", "synchronous = NORMAL"))
