@@ -9,6 +9,7 @@ import pytest
 from helpers_gateway import CHAT, QUESTION, TOOL, Answer, Served, gateway, pool, user
 from helpers_upstream import upstream
 
+MOA, MAX = {"strategy": "moa"}, {"profile": "max"}
 PATHS = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/estimate", "/v1/feedback"]
 
 
@@ -49,11 +50,14 @@ async def test_a_key_for_one_model_cannot_reach_another_through_options(tmp_path
         key = await served.key(models=("smcs", "smcs/rps"))
         plain = await served.chat("smcs", key=key)
         allowed = await served.chat("smcs", key=key, smcs={"strategy": "rps"})
-        strategy = await served.chat("smcs", key=key, smcs={"strategy": "moa"})
-        profile = await served.chat("smcs", key=key, smcs={"profile": "max"})
-        estimate = await served.post("/v1/estimate", {"model": "alpha", "messages": user()}, key=key)
+        strategy = await served.chat("smcs", key=key, smcs=MOA)
+        profile = await served.chat("smcs", key=key, smcs=MAX)
+        bodies: list[dict[str, Any]] = [{"model": "alpha"}, {"model": "smcs", "smcs": MOA}]
+        bodies.append({"model": "smcs", "smcs": MAX})
+        estimates = [await served.post("/v1/estimate", {"messages": user(), **body}, key=key) for body in bodies]
     assert (plain.status, allowed.status) == (200, 200)
-    assert strategy.status == profile.status == estimate.status == 403
+    assert strategy.status == profile.status == 403
+    assert [(each.status, each.error["code"]) for each in estimates] == [(403, "model_not_allowed")] * 3
 
 
 async def test_a_public_server_and_one_that_requires_keys_ask_everybody(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -319,3 +320,17 @@ def test_what_goes_out_follows_the_policy(server: StudioServer) -> None:
     assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
     assert QUESTION not in body
     assert "http://" not in body.replace("http://www.w3.org", "").replace(server.url, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/v1/chat/completions", 405), ("POST", "/nowhere", 404)]
+)
+def test_the_api_beside_the_studio_says_itself_what_it_lacks(
+    server: StudioServer, method: str, path: str, status: int
+) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(server.url + path, method=method), timeout=20)  # noqa: S310 ours
+    assert caught.value.code == status
+    assert set(json.load(caught.value)) == {"error"}
+    assert caught.value.headers["allow"] == ("POST" if status == 405 else None)
+    caught.value.close()

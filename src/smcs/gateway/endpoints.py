@@ -21,7 +21,7 @@ from smcs.gateway.errors import broken, forbidden, stopping
 from smcs.gateway.feedback import FeedbackRequest, give
 from smcs.gateway.holding import bounded
 from smcs.gateway.http import ClientGoneError, error_response, json_response, read_body
-from smcs.gateway.inquiry import told
+from smcs.gateway.inquiry import check_models, told
 from smcs.gateway.ledger import KeyLimits, KeyRecord, LedgerUnavailableError
 from smcs.gateway.models import PassThrough, VirtualModel
 from smcs.gateway.plan import plan_request
@@ -124,8 +124,7 @@ class Endpoints:
                 await service.prepare()
                 request = parse_chat(body, passes_through=_passes_through(service))
                 visit.model = request.model
-                if not _limits(key).allows(request.model):
-                    raise forbidden(f"This key may not ask for {request.model!r}.", code="model_not_allowed")
+                check_models(request, _limits(key))
                 plan = plan_request(request, service)
                 service.check_not_off(plan.spec.named(plan.settings))
                 expected = (await bounded(plan, request, priced=_limits(key).priced)).estimate

@@ -27,7 +27,7 @@ from smcs.gateway.service import Service
 from smcs.gateway.state import Gateway
 from smcs.run import Run
 
-__all__ = ("Inquiry", "told")
+__all__ = ("Inquiry", "check_models", "told")
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Inquiry:
         account.request = request
         key = account.key
         limits = KeyLimits() if key is None else key.limits
-        _check_models(request, limits)
+        check_models(request, limits)
         if not isinstance(service.models.get(request.model), PassThrough):
             await service.prepare()
         plan = plan_request(request, service)
@@ -142,7 +142,12 @@ def told(error: SmcsError) -> GatewayError:
             return from_error(error)
 
 
-def _check_models(request: ChatRequest, limits: KeyLimits) -> None:
+def check_models(request: ChatRequest, limits: KeyLimits) -> None:
+    """Refuse a model, strategy or profile that a key may not ask for.
+
+    Raises:
+        GatewayError: 403, one of them is not the key's.
+    """
     strategy, profile = request.options.strategy, request.options.profile
     asked = [request.model]
     asked += [] if strategy is None else [f"smcs/{strategy}"]

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from nicegui import Client, core, ui
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
+from starlette.types import ASGIApp, Scope
 
 from smcs.gateway.state import Gateway
 from smcs.studio.door import Door
@@ -51,11 +52,25 @@ def add_studio(app: FastAPI) -> None:
     if not isinstance(mounted, Mount):
         raise RuntimeError("NiceGUI did not mount itself last")  # pragma: no cover - another NiceGUI
     door = Door(mounted.app, gateway, lambda path: paths.fullmatch(path) is not None, sessions)
-    mounted.app = door
+    app.router.routes[-1] = _Behind(door, app.router.routes[:-1])
     for page in PAGES:
         _add_page(page, PAGES, gateway, door)
     for path, answer in DOWNLOADS.items():
         _add_download(path, answer, gateway)
+
+
+class _Behind(Mount):
+    """What takes every path but those of the API, which says itself that it has one, but not with this method."""
+
+    def __init__(self, app: ASGIApp, api: Sequence[BaseRoute]) -> None:
+        super().__init__("/", app)
+        self._api = api
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match what the API has not, whatever the method."""
+        if any(route.matches(scope)[0] is not Match.NONE for route in self._api):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def _add_page(page: PageSpec, menu: Sequence[PageSpec], gateway: Callable[[], Gateway], door: Door) -> None:
