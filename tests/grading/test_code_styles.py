@@ -8,7 +8,7 @@ from smcs.errors import InputError
 from smcs.grading import grade
 from smcs.grading.code import grade_code
 from smcs.grading.code_styles import same_output
-from smcs.grading.sandbox import Limits
+from smcs.grading.limits import Limits
 from smcs.types import Grade, Question
 
 PRELUDE = """

@@ -13,7 +13,8 @@ import pytest
 from helpers_sandbox import LINUX, nothing_left, nothing_may_be_left, processes_with
 from smcs.errors import InputError
 from smcs.grading import _session
-from smcs.grading.sandbox import Limits, check_function, run_program
+from smcs.grading.limits import Limits
+from smcs.grading.sandbox import check_function, run_program
 
 QUICK = Limits(wall_seconds=1.0, cpu_seconds=1)
 ISOLATED = run_program("").isolation
@@ -426,7 +427,8 @@ def test_attack_killing_the_supervisor_does_not_pass(monkeypatch: pytest.MonkeyP
 
 def test_a_killed_grader_leaves_nothing_running(folder: str) -> None:
     script = (
-        "from smcs.grading.sandbox import run_program, Limits\n"
+        "from smcs.grading.limits import Limits\n"
+        "from smcs.grading.sandbox import run_program\n"
         "run_program('import os, time\\nos.fork()\\ntime.sleep(60)', limits=Limits(wall_seconds=30))"
     )
     grader = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TMPDIR": folder})

@@ -16,7 +16,8 @@ import pytest
 from helpers_sandbox import nothing_may_be_left
 from smcs.grading import _session
 from smcs.grading.code import grade_code
-from smcs.grading.sandbox import Limits, check_function, isolation_report, run_program
+from smcs.grading.limits import Limits
+from smcs.grading.sandbox import check_function, isolation_report, run_program
 from smcs.types import Grade, Question
 
 QUICK = Limits(wall_seconds=4.0, case_seconds=2.0, cpu_seconds=1)

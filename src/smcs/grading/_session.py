@@ -16,12 +16,10 @@ import time
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smcs.grading.jail.wire import WireError, read_frame, write_frame
-
-if TYPE_CHECKING:
-    from smcs.grading.sandbox import Limits
+from smcs.grading.limits import Limits
 
 __all__ = ("Session", "run")
 

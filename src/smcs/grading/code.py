@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smcs.grading.code_extract import defines, extract_function, extract_script, without_examples
 from smcs.grading.code_styles import CodeCheck
-from smcs.grading.sandbox import Limits
+from smcs.grading.limits import Limits
 from smcs.types import Grade, Question
 
 __all__ = ("grade_code",)

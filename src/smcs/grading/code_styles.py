@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 
 from smcs.errors import InputError
 from smcs.grading.code_extract import preamble
-from smcs.grading.sandbox import CheckResult, Limits, check_cases, check_function, run_program
+from smcs.grading.limits import Limits
+from smcs.grading.sandbox import CheckResult, check_cases, check_function, run_program
 from smcs.types import Question
 
 __all__ = ("CodeCheck", "CodeStyle", "same_output")
