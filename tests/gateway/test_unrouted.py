@@ -24,7 +24,9 @@ async def test_paths_and_methods_that_are_not_there(tmp_path: Path) -> None:
     async with gateway(tmp_path) as served:
         for path in ("/", "/v1/nothing", "/%22%7d%0aevil", "/v1/runs"):
             assert (await served.get(path)).status == 404
-        assert (await served.get(CHAT)).status == 405
+        wrong = await served.get(CHAT)
+        assert (wrong.status, wrong.headers["Allow"]) == (405, "POST")
+        assert wrong.error["message"] == f"'{CHAT}' takes POST, got 'GET'."
         assert (await served.send("DELETE", "/v1/runs/x")).status == 405
         counted = await responses(served)
         metrics = (await served.get("/metrics")).body.decode()

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -202,7 +203,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     """Say in the API's words that there is no such path, or not with this method."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers: Mapping[str, str] = (error.headers or {}) if isinstance(error, HTTPException) else {}
-    message = f"There is no {request.method} {request.scope['path']!r:.200} here."
+    path = request.scope["path"]
+    if status == 405:
+        message = f"{path!r:.200} takes {Headers(headers).get('allow', 'another method')}, got {request.method!r:.20}."
+    else:
+        message = f"There is no {path!r:.200} here."
     code = "not_found" if status == 404 else "method_not_allowed" if status == 405 else None
     return error_response(GatewayError(status, message, code=code, headers=dict(headers)))
 
