@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Integer, cast, func, select
 
 from smcs.bank import reads, schema
+from smcs.bank.columns import packed, score_columns, unpacked
 from smcs.bank.records import content_hash
 
 __all__ = ("Accuracy", "BankInfo", "EmbedderInfo", "bank_info")
+
+_COARSE = 2.0**26
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,10 @@ class BankInfo:
 
 
 def bank_info(connection: Connection, *, url: str) -> BankInfo:
-    """Count and average with SQL, in one read transaction."""
+    """Count and average all of it, as one read transaction sees it."""
     manifest = reads.manifest_row(connection)
-    subjects = _subjects(connection)
     names = reads.llm_names(connection)
+    subjects = _subjects(connection, names)
     questions = reads.question_count(connection)
     return BankInfo(
         url=url,
@@ -96,22 +102,33 @@ def bank_info(connection: Connection, *, url: str) -> BankInfo:
     )
 
 
-def _subjects(connection: Connection) -> tuple[Accuracy, ...]:
-    question, outcome = schema.questions, schema.outcomes
-    group = (question.c.task, question.c.subject)
-    totals = {(row[0], row[1]): row[2] for row in connection.execute(select(*group, func.count()).group_by(*group))}
-    statement = (
-        select(outcome.c.llm, *group, func.count(), func.count(outcome.c.score), func.avg(outcome.c.score))
-        .join(question, question.c.id == outcome.c.question_id)
-        .group_by(outcome.c.llm, *group)
-    )
-    found = {(row[1], row[2], row[0]): (row[3], row[4], row[5]) for row in connection.execute(statement)}
-    names = reads.llm_names(connection)
+def _subjects(connection: Connection, names: Sequence[str]) -> tuple[Accuracy, ...]:
+    table = schema.questions
+    statement = select(*(packed(connection, column) for column in (table.c.id, table.c.task, table.c.subject)))
+    ids, tasks, subjects = map(unpacked, connection.execute(statement).one())
+    labels = list(zip(tasks, subjects, strict=True))
+    questions = sorted(Counter(labels).items())
+    part_of_label = {label: part for part, (label, _) in enumerate(questions)}
+    part_of = {question_id: part_of_label[label] for question_id, label in zip(ids, labels, strict=True)}
+    counts = [_count(*column, len(questions)) for column in score_columns(connection, names, part_of)]
     rows: list[Accuracy] = []
-    for task, subject, llm in sorted((task, subject, llm) for task, subject in totals for llm in names):
-        count, graded, mean = found.get((task, subject, llm), (0, 0, None))
-        rows.append(Accuracy(llm, task, subject, totals[task, subject], graded, count - graded, mean))
+    for part, ((task, subject), total) in enumerate(questions):
+        for llm, count in zip(names, counts, strict=True):
+            outcomes, graded, right = count[part]
+            mean = right / graded if graded else None
+            rows.append(Accuracy(llm, task, subject, total, graded, outcomes - graded, mean))
     return tuple(rows)
+
+
+def _count(part: NDArray[np.intp], scores: NDArray[np.float64], parts: int) -> list[tuple[int, int, float]]:
+    """Return the outcomes, the graded ones and the sum of their scores, for each part."""
+    graded = ~np.isnan(scores)
+    place, known = part[graded], scores[graded]
+    # Coarse scores add up without rounding and what is left is tiny, so the sum does not hang on the order.
+    coarse = np.rint(known * _COARSE) / _COARSE
+    sums = np.bincount(place, coarse, parts) + np.bincount(place, known - coarse, parts)
+    outcomes = np.bincount(part, minlength=parts)
+    return list(zip(outcomes.tolist(), np.bincount(place, minlength=parts).tolist(), sums.tolist(), strict=True))
 
 
 def _overall(llm: str, questions: int, parts: list[Accuracy]) -> Accuracy:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from smcs.bank import schema
+from smcs.bank.columns import score_columns
 from smcs.bank.records import outcome_of, question_of
 from smcs.errors import BankError, suggest
 from smcs.types import Outcome, Question
@@ -42,7 +43,6 @@ __all__ = (
     "questions_by_id",
     "recorded",
     "responses",
-    "scores",
     "text_hashes",
     "vectors",
 )
@@ -177,23 +177,13 @@ def outcomes_on(connection: Connection, question_id: str) -> tuple[Outcome, ...]
     return tuple(sorted(map(outcome_of, connection.execute(statement).mappings()), key=lambda found: found.llm))
 
 
-def scores(connection: Connection, llm: str) -> Iterator[tuple[str, float]]:
-    """Yield (question id, score) of an LLM's graded outcomes, in no order."""
-    table = schema.outcomes
-    statement = select(table.c.question_id, table.c.score).where(table.c.llm == llm, table.c.score.is_not(None))
-    yield from connection.execute(statement)
-
-
 def outcome_matrix(connection: Connection, ids: tuple[str, ...]) -> OutcomeMatrix:
     """Return the scores of all LLMs on some questions (N ids, in the order given)."""
     names = llm_names(connection)
     row_of = {question_id: row for row, question_id in enumerate(ids)}
     matrix = np.full((len(ids), len(names)), np.nan, dtype=np.float32)
-    for column, name in enumerate(names):
-        for question_id, score in scores(connection, name):
-            row = row_of.get(question_id)
-            if row is not None:
-                matrix[row, column] = score
+    for column, (rows, scores) in enumerate(score_columns(connection, names, row_of)):
+        matrix[rows, column] = scores
     return OutcomeMatrix(ids, names, matrix)
 
 
