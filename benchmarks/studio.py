@@ -4,8 +4,13 @@ A real `smcs serve` over scripted LLMs, with a ledger of 100,000 runs and a bank
 real Chromium, which shares the machine with the server (so views are slower than for a person elsewhere). CPU is that
 of the server's process alone.
 
+What the API feels of somebody who goes from page to page has two causes: the pages, which the API's own process makes,
+and Chromium, which takes the cores it is measured on and would be another machine's. They are told apart by a control,
+in which the same browser shows the pages of a second server over a copy of the data. Rounds of the three cases (nobody,
+control, studio) are interleaved.
+
     python benchmarks/studio.py [--runs 100000] [--questions 100000] [--viewers 20] [--rounds 5] [--latency 10]
-        [--json PATH]
+        [--api-rounds 5] [--only views watchers api] [--json PATH]
 """
 
 from __future__ import annotations
@@ -14,14 +19,19 @@ import argparse
 import asyncio
 import json
 import os
+import re
+import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +56,18 @@ PAGES = {
     "LLMs": ("/pool", "[data-testid=pool-row]"),
     "Spend": ("/spend", "[data-testid=spend-totals]"),
 }
+TOUR = {
+    **PAGES,
+    "Questions": ("/bank?view=questions", "[data-testid=bank-question-row]"),
+    "Map": ("/bank?view=map", "[data-testid=bank-map]"),
+}
+"""Where somebody goes while the API is measured."""
+
+PARTS = ("views", "watchers", "api")
 _ROWS_AT_ONCE = 5_000
 _PATIENCE = 120_000
 """Milliseconds that a page may take to show what is waited for."""
+_API_SECONDS = 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -139,9 +158,9 @@ async def fill_bank(path: Path, questions: int) -> None:
     bank.close()
 
 
-def cpu_seconds() -> float:
-    """Return the CPU seconds that the server, a child of this process, has used."""
-    fields = Path(f"/proc/{server_pid()}/stat").read_text().rpartition(")")[2].split()
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
@@ -187,7 +206,7 @@ def ask(page: Page) -> None:
     page.press("[data-testid=question]", "Enter")
 
 
-def watchers(browser: Browser, url: str, viewers: int) -> dict[str, float]:
+def watchers(browser: Browser, url: str, pid: int, viewers: int) -> dict[str, float]:
     """Measure the server's CPU while people look at a question each that takes some seconds."""
     contexts = [browser.new_context() for _ in range(viewers)]
     try:
@@ -198,15 +217,15 @@ def watchers(browser: Browser, url: str, viewers: int) -> dict[str, float]:
             page.wait_for_selector("[data-testid=question]")
         ask(pages[0])  # the first question under a bank pays for what is learned of it
         pages[0].wait_for_selector("[data-testid=step-cost]")
-        begun, used = time.perf_counter(), cpu_seconds()
+        begun, used = time.perf_counter(), cpu_seconds(pid)
         time.sleep(10)
-        idle = (cpu_seconds() - used) / (time.perf_counter() - begun)
+        idle = (cpu_seconds(pid) - used) / (time.perf_counter() - begun)
         for page in pages:
             ask(page)
         pages[-1].wait_for_selector("[data-testid=step-pool]")
-        begun, used = time.perf_counter(), cpu_seconds()
+        begun, used = time.perf_counter(), cpu_seconds(pid)
         time.sleep(8)
-        running = (cpu_seconds() - used) / (time.perf_counter() - begun)
+        running = (cpu_seconds(pid) - used) / (time.perf_counter() - begun)
         if not all(page.is_enabled("[data-testid=stop]") for page in pages):
             raise RuntimeError("a run ended before it was measured: the machine is busy. Raise --latency.")
         return {"idle": idle, "running": running}
@@ -215,8 +234,8 @@ def watchers(browser: Browser, url: str, viewers: int) -> dict[str, float]:
             context.close()
 
 
-def api_latency(url: str, seconds: float, rate: float = 20.0) -> dict[str, float]:
-    """Return the latency of an LLM asked through the API at a steady rate, in seconds."""
+def api_latency(url: str, seconds: float, rate: float = 20.0) -> list[float]:
+    """Return the latencies of an LLM asked through the API at a steady rate, in seconds."""
 
     async def load() -> list[float]:
         times: list[float] = []
@@ -233,30 +252,88 @@ def api_latency(url: str, seconds: float, rate: float = 20.0) -> dict[str, float
             for _ in range(int(seconds * rate)):
                 group.create_task(one(session))
                 await asyncio.sleep(1 / rate)
-        return sorted(times)
+        return times
 
-    times = asyncio.run(load())
-    return {"median": statistics.median(times), "p99": times[int(len(times) * 0.99)]}
+    return asyncio.run(load())
 
 
-def beside_pages(browser: Browser, url: str, seconds: float) -> dict[str, dict[str, float]]:
-    """Measure the API alone, and while somebody goes from page to page."""
-    found: dict[str, dict[str, float]] = {}
+@dataclass(frozen=True)
+class Felt:
+    """What the API felt in one round of a case."""
 
-    def measure(name: str) -> threading.Thread:
-        thread = threading.Thread(target=lambda: found.update({name: api_latency(url, seconds)}))
-        thread.start()
-        return thread
+    median: float
+    p99: float
+    lag: float
+    """Mean seconds that the server's event loop was late."""
+    cpu: float
+    """Cores that its process took."""
+    pages: int
+    """Pages that were gone to."""
 
-    measure("alone").join()
-    thread = measure("beside pages")
-    with tab(browser) as page:
-        while thread.is_alive():
-            for path, what in PAGES.values():
-                page.goto(url + path)
-                page.wait_for_selector(what)
-                page.wait_for_timeout(1_000)
+
+def loop_lag(url: str) -> tuple[float, float]:
+    """Return how late the server's event loop has been in all, in seconds, and how often it was measured."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:  # noqa: S310
+        text = answer.read().decode()
+    total, count = (
+        float(re.findall(rf"^\w*event_loop_lag_seconds_{part} (\S+)$", text, re.MULTILINE)[0])
+        for part in ("sum", "count")
+    )
+    return total, count
+
+
+def beside_pages(browser: Browser, url: str, twin: str, pid: int, rounds: int) -> dict[str, list[Felt]]:
+    """Measure the API alone, while somebody looks at another server's pages, and at its own."""
+    found: dict[str, list[Felt]] = {"nobody": [], "control": [], "studio": []}
+    with ProcessPoolExecutor(1, get_context("spawn")) as load, tab(browser) as page:
+        load.submit(api_latency, url, 1.0).result()
+        for where in (url, twin):
+            visit(page, where)  # what is worked out once per bank, and the browser's cache
+        for number in range(rounds):
+            cases = list(found.items())
+            for case, felt in cases[number % 3 :] + cases[: number % 3]:
+                page.goto("about:blank")
+                time.sleep(1)
+                late, times = loop_lag(url)
+                begun, used = time.perf_counter(), cpu_seconds(pid)
+                running, pages = load.submit(api_latency, url, _API_SECONDS), 0
+                while case != "nobody" and not running.done():
+                    pages += visit(page, twin if case == "control" else url, running.done)
+                latencies = sorted(running.result())
+                taken, core = time.perf_counter() - begun, cpu_seconds(pid) - used
+                later, more = loop_lag(url)
+                p99 = latencies[int(len(latencies) * 0.99)]
+                lag = (later - late) / max(1.0, more - times)
+                felt.append(Felt(statistics.median(latencies), p99, lag, core / taken, pages))
     return found
+
+
+def visit(page: Page, url: str, enough: Callable[[], bool] = lambda: False) -> int:
+    """Go from page to page, a second on each, until it is enough; return how many there were."""
+    pages = 0
+    for path, what in TOUR.values():
+        if enough():
+            break
+        page.goto(url + path)
+        page.wait_for_selector(what, timeout=_PATIENCE)
+        page.wait_for_timeout(1_000)
+        pages += 1
+    return pages
+
+
+def tell(felt: dict[str, list[Felt]]) -> None:
+    """Print what the API felt."""
+    middle: dict[str, float] = {}
+    for case, rounds in felt.items():
+        middle[case] = statistics.median(each.p99 for each in rounds)
+        print(
+            f"API, {case:<8} median {statistics.median(each.median for each in rounds) * 1e3:5.1f} ms, "
+            f"p99 {middle[case] * 1e3:5.1f} ms (rounds {', '.join(f'{each.p99 * 1e3:.0f}' for each in rounds)}), "
+            f"loop late {statistics.mean(each.lag for each in rounds) * 1e3:4.1f} ms, "
+            f"CPU {statistics.mean(each.cpu for each in rounds):.0%}, {sum(each.pages for each in rounds)} pages"
+        )
+    more = [middle["studio"] / middle[case] - 1 for case in ("control", "nobody")]
+    print(f"p99 with the studio: {more[0]:+.0%} over the control, {more[1]:+.0%} over nobody", flush=True)
 
 
 def main() -> None:
@@ -267,28 +344,38 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--latency", type=float, default=10.0, help="seconds of a call in the runs that are watched")
+    parser.add_argument("--api-rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="smcs-studio-bench-") as name:
-        folder = Path(name)
+        folder, twin = Path(name) / "served", Path(name) / "twin"
+        folder.mkdir()
         config = write_config(folder, latency=asked.latency, extra=("fast",))
         asyncio.run(fill_ledger(folder / "ledger.db", asked.runs))
         asyncio.run(fill_bank(folder / "bank.db", asked.questions))
+        shutil.copytree(folder, twin)
+        found: dict[str, Any] = {}
         with serve_studio(config) as (url, _), chromium() as browser:
-            found: dict[str, Any] = {}
-            print(f"First view, {asked.runs:,} runs, {asked.questions:,} bank questions (seconds)")
-            found["views"] = first_views(browser, url, asked.rounds)
-            for page, times in found["views"].items():
-                print(
-                    f"  {page:<8} first {times['first']:.2f}, median {times['median']:.2f}, again {times['again']:.2f}",
-                    flush=True,
-                )
-            watched = found["watchers"] = watchers(browser, url, asked.viewers)
-            shares = f"{watched['idle']:.1%} of a core idle, {watched['running']:.1%} while each watches a run"
-            print(f"{asked.viewers} viewers: {shares}", flush=True)
-            found["api"] = beside_pages(browser, url, 20.0)
-            for case, times in found["api"].items():
-                print(f"API {case}: median {times['median'] * 1e3:.1f} ms, p99 {times['p99'] * 1e3:.1f} ms")
+            pid = server_pid()
+            if "views" in asked.only:
+                print(f"First view, {asked.runs:,} runs, {asked.questions:,} bank questions (seconds)")
+                found["views"] = first_views(browser, url, asked.rounds)
+                for page, times in found["views"].items():
+                    print(
+                        f"  {page:<8} first {times['first']:.2f}, median {times['median']:.2f}, "
+                        f"again {times['again']:.2f}",
+                        flush=True,
+                    )
+            if "watchers" in asked.only:
+                watched = found["watchers"] = watchers(browser, url, pid, asked.viewers)
+                shares = f"{watched['idle']:.1%} of a core idle, {watched['running']:.1%} while each watches a run"
+                print(f"{asked.viewers} viewers: {shares}", flush=True)
+            if "api" in asked.only:
+                with serve_studio(twin / config.name) as (other, _):
+                    felt = beside_pages(browser, url, other, pid, asked.api_rounds)
+                tell(felt)
+                found["api"] = {case: [asdict(each) for each in rounds] for case, rounds in felt.items()}
     if asked.json is not None:
         asked.json.write_text(json.dumps(found, indent=1))
 

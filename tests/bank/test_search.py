@@ -190,3 +190,12 @@ def test_nearest_questions_come_best_first_and_follow_a_change(tmp_path: Path) -
         changed = replace(first[0], subject="moved")
         bank.add_questions([changed], replace=True)
         assert bank.nearest(bank.search(vector, base=10), 1) == (changed,)
+
+
+def test_the_llms_that_searches_know_follow_a_change_and_a_refresh(tmp_path: Path) -> None:
+    with small_bank(tmp_path / "bank.db") as bank, QuestionBank.open(tmp_path / "bank.db") as other:
+        assert bank.searched_llms == other.searched_llms == bank.llms
+        bank.add_llm("zeta")
+        assert bank.searched_llms == bank.llms == (*other.searched_llms, "zeta")
+        other.refresh()
+        assert other.searched_llms == bank.llms

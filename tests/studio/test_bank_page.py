@@ -22,6 +22,7 @@ from smcs.bank import QuestionBank
 from smcs.gateway.state import Gateway
 from smcs.strategies import Settings
 from smcs.studio.bank import PAGE
+from smcs.studio.bank.addresses import address, question_address
 from smcs.studio.frame import Studio
 from smcs.studio.viewer import Viewer
 
@@ -64,7 +65,7 @@ class Shot:
 
     texts: tuple[str, ...]
     ids: frozenset[str]
-    """Every `data-testid`."""
+    """Every `data-testid`, of rows of tables too."""
     props: tuple[Mapping[str, Any], ...]
     kinds: frozenset[str]
     """Tags and components."""
@@ -84,7 +85,12 @@ async def show(bank: QuestionBank | None, *, admin: bool = True, named: str = "b
         elements = list(client.elements.values())
         return Shot(
             tuple(element.text for element in elements if isinstance(element, TextElement)),
-            frozenset(str(element.props["data-testid"]) for element in elements if "data-testid" in element.props),
+            frozenset(
+                str(element.props[name])
+                for element in elements
+                for name in ("data-testid", "marker")
+                if name in element.props
+            ),
             tuple(dict(element.props) for element in elements),
             frozenset(element.tag for element in elements),
         )
@@ -158,6 +164,24 @@ async def test_views_of_a_bank_show_their_parts(bank: QuestionBank) -> None:
     }
     for view, ids in wanted.items():
         assert ids <= (await show(bank, view=view)).ids, view
+
+
+async def test_lists_lead_to_what_they_list(bank: QuestionBank) -> None:
+    wanted = {
+        "questions": ("bank-question-row", question_address("q0000")),
+        "gaps": ("bank-gap-row", address("llm", llm="llm000")),
+    }
+    for view, (marker, path) in wanted.items():
+        shot = await show(bank, view=view)
+        (rows,) = (props["rows"] for props in shot.props if props.get("marker") == marker)
+        assert path in {cell["href"] for row in rows for cell in row}
+
+
+async def test_points_of_a_map_are_not_watched_for_changes(bank: QuestionBank) -> None:
+    (options,) = (props["options"] for props in (await show(bank, view="map")).props if "renderer" in props)
+    drawn = [item for series in options["series"] for item in series["data"]]
+    assert len(drawn) == 60
+    assert {type(item) for item in drawn} == {dict}
 
 
 async def test_what_was_not_asked_and_not_graded_has_a_command_each(empty: QuestionBank) -> None:
@@ -243,5 +267,6 @@ async def test_texts_of_a_bank_stay_texts(empty: QuestionBank) -> None:
         shot = await show(empty, **parameters)
         assert not {"nicegui-html", "nicegui-markdown", "script", "img", "iframe"} & shot.kinds
         assert not any("onclick" in props or "innerHTML" in props for props in shot.props)
-        for props in shot.props:
-            assert not str(props.get("href", "")).startswith(("javascript:", "http:", "//"))
+        cells = [cell for props in shot.props if "columns" in props for row in props["rows"] for cell in row]
+        for link in (*shot.props, *(cell for cell in cells if cell["href"])):
+            assert not str(link.get("href", "")).startswith(("javascript:", "http:", "//"))

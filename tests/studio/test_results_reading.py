@@ -26,7 +26,7 @@ from smcs.studio.results import catalogue, download
 from smcs.studio.results.catalogue import Broken, Catalogue, Summary
 from smcs.studio.results.drawing import plot_of, table_of
 from smcs.studio.results.folder import find_file
-from smcs.studio.results.listing import address, result_row
+from smcs.studio.results.listing import ResultRow, address, newest_first, result_row
 
 ARMS = ("single", "moa", "smcs", "smcs-without-rps", "smcs-3-llms", "smcs-5-llms")
 
@@ -207,3 +207,10 @@ async def test_downloads(tmp_path: Path, results: ResultFile, monkeypatch: pytes
         )
     ]
     assert [response.status_code for response in refused] == [404, 404, 422, 400]
+
+
+def test_experiments_are_listed_by_when_they_were_made() -> None:
+    rows = [
+        ResultRow(name, name, made=made) for name, made in (("a", "2026-01-02 03:04"), ("b", ""), ("c", "2026-05-01"))
+    ]
+    assert [row.file for row in newest_first(rows)] == ["c", "a", "b"]

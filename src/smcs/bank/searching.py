@@ -36,9 +36,19 @@ class SearchingBank(BankCore):
         super().__init__(database)
         self._lock = threading.Lock()
         self._indexes: dict[str | None, BankIndex] = {}
+        self._llms: tuple[str, ...] | None = None
         self._shown: dict[str, Question] = {}
         self._quantized: dict[Path, Quantized] = {}
         self._estimates: dict[Path, Estimates | None] = {}
+
+    @property
+    def searched_llms(self) -> tuple[str, ...]:
+        """Names of the LLMs, sorted, as searches know them: from memory after the first time, until `refresh`."""
+        llms = self._llms
+        if llms is None:
+            with self._lock, self._read() as connection:
+                llms = self._llms = reads.llm_names(connection)
+        return llms
 
     def search(
         self,
@@ -135,6 +145,7 @@ class SearchingBank(BankCore):
         """Let the next search see what other processes, or other objects in this one, have written since."""
         with self._lock:
             self._indexes.clear()
+            self._llms = None
             self._shown = {}
             self._quantized.clear()
             self._estimates.clear()

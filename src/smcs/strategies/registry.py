@@ -282,7 +282,7 @@ def _check_bank(spec: StrategySpec, resources: Resources) -> None:
     instead = ", or name the LLM (`llm`)" if spec.one_llm else ""
     if resources.bank is None:
         raise ConfigError(f"Strategy {spec.name!r} needs a question bank. Give one{instead}.")
-    known = resources.bank.llms
+    known = resources.bank.searched_llms
     if not set(known) & set(resources.pool):
         has = ", ".join(known) or "none"
         raise ConfigError(

@@ -144,7 +144,7 @@ async def _aggregators_accuracy(
     """Return how often aggregators outside the pool are right alone: near the question, or else on the whole bank."""
     bank = resources.bank
     apart = [name for name in resources.aggregators if name in resources.mergers]
-    if bank is None or not set(apart) & set(bank.llms):
+    if bank is None or not set(apart) & set(bank.searched_llms):
         return {}
     overall = (await know(bank)).overall
     near: dict[str, float] = {}

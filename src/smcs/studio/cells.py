@@ -28,3 +28,5 @@ class Cell:
     icon: str = ""
     """Name of a Material icon; the cell is a chip then."""
     tone: Tone = "muted"
+    href: str = ""
+    """Page of the studio that it leads to."""

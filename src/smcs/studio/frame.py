@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ __all__ = (
     "Page",
     "PageSpec",
     "Studio",
+    "breathe",
     "busy",
     "empty_state",
     "figure",
@@ -50,6 +52,9 @@ _THEME_WORDS: Final[Mapping[bool | None, tuple[str, str]]] = {
     True: ("dark_mode", "Dark colours; switch to light"),
     False: ("light_mode", "Light colours; follow your system"),
 }
+_BREATH_SECONDS: Final = 0.005
+"""About as long as a part of a page takes, in which a request of the API comes through all of its steps."""
+
 _STILL_VALID_SECONDS: Final = 5.0
 """How often an open page asks whether its viewer may still see it."""
 
@@ -109,6 +114,7 @@ async def show_page(
     ui.query(".nicegui-content").classes("smcs-page")
     ui.link("Skip to the content", "#content").classes("smcs-skip")
     _header(spec, menu, studio.viewer, request.cookies.get(_THEME))
+    await breathe()
     with ui.element("main").props("id=content tabindex=-1").classes("smcs-main"):
         with ui.element("h1"):
             ui.label(spec.title)
@@ -140,6 +146,11 @@ async def _fill(spec: PageSpec, studio: Studio, parameters: Mapping[str, str]) -
     except Exception:  # noqa: BLE001 - whatever broke, the viewer is told and the log has it
         _log.exception("the page %s broke", spec.path)
         problem("This page broke. What happened is in the server's log.")
+
+
+async def breathe() -> None:
+    """Let the API's requests go first: await it between the parts of a page, which are made on the same event loop."""
+    await asyncio.sleep(_BREATH_SECONDS)
 
 
 def _header(spec: PageSpec, menu: Sequence[PageSpec], viewer: Viewer, theme: str | None) -> None:

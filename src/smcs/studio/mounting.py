@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Scope
 from smcs.gateway.state import Gateway
 from smcs.studio.door import Door
 from smcs.studio.frame import Download, PageSpec, Studio, show_page
+from smcs.studio.lean import keep_signatures
 from smcs.studio.pages import DOWNLOADS, PAGES
 from smcs.studio.sessions import Sessions
 from smcs.studio.viewer import Viewer
@@ -30,6 +31,7 @@ def add_studio(app: FastAPI) -> None:
 
     NiceGUI has one set of pages for a process, so this is called once in it, with one worker.
     """
+    keep_signatures()
     sessions = Sessions()
 
     def gateway() -> Gateway:

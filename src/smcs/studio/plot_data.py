@@ -179,7 +179,10 @@ def plain_text(text: str, longest: int = 120) -> str:
         text: From anywhere.
         longest: Characters kept.
     """
-    line = " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text[: 4 * longest]).split())
+    start = text[: 4 * longest]
+    if not start.isprintable():
+        start = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in start)
+    line = " ".join(start.split())
     short = line if len(line) <= longest else f"{line[: longest - 1]}…"
     return short.replace("{", "{\u200b")
 

@@ -35,6 +35,7 @@ _ALL_NAMED = 16  # categories that each have their name
 _BESIDE = 48  # characters that fit side by side on a phone
 _SHORT = 14  # characters of a name that stands level beside another
 _LABELLED_CELLS = 150
+_TIP: Final = textwrap.TextWrapper(46, break_on_hyphens=False)
 _DARK_UP_TO = 0.5  # share up to which a heat map's cells are dark
 
 
@@ -332,7 +333,11 @@ def _name(labels: tuple[str, ...], place: int) -> str:
 
 
 def _tip(lines: list[str]) -> str:
-    return "\n".join(textwrap.fill(plain_text(line, 300), 46, break_on_hyphens=False) for line in lines if line)
+    return "\n".join(_wrapped(plain_text(line, 300)) for line in lines if line)
+
+
+def _wrapped(line: str) -> str:
+    return line if len(line) <= _TIP.width else _TIP.fill(line)
 
 
 def _color(series: Series, index: int) -> str:

@@ -25,10 +25,12 @@ __all__ = (
     "Plot",
     "PlotClick",
     "PlotView",
+    "Prepared",
     "Series",
     "Table",
     "figure_text",
     "file_name",
+    "prepare",
     "show_plot",
     "show_table",
     "where_clicked",
@@ -51,8 +53,21 @@ class PlotClick:
     index: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A plot and its drawing."""
+
+    plot: Plot | HeatMap
+    drawn: Drawn
+
+
+def prepare(plot: Plot | HeatMap) -> Prepared:
+    """Return a plot that is quickly shown: one of thousands of points is prepared in a thread."""
+    return Prepared(plot, draw(plot))
+
+
 def show_plot(
-    plot: Plot | HeatMap, *, height: str = "", on_click: Callable[[PlotClick], None] | None = None
+    plot: Plot | HeatMap | Prepared, *, height: str = "", on_click: Callable[[PlotClick], None] | None = None
 ) -> PlotView:
     """Show a plot here.
 
@@ -68,12 +83,16 @@ class PlotView(ui.element):
     """A plot with its heading, a button for its data as CSV and one for its figures as a table."""
 
     def __init__(
-        self, plot: Plot | HeatMap, *, height: str = "", on_click: Callable[[PlotClick], None] | None = None
+        self,
+        plot: Plot | HeatMap | Prepared,
+        *,
+        height: str = "",
+        on_click: Callable[[PlotClick], None] | None = None,
     ) -> None:
         super().__init__("figure")
         self.classes("smcs-plot").props("data-testid=plot").style("margin: 0; min-width: 0; width: 100%")
-        self._plot = plot
-        self._drawn = draw(plot)
+        prepared = plot if isinstance(plot, Prepared) else prepare(plot)
+        self._plot, self._drawn = prepared.plot, prepared.drawn
         self._height = height
         self._on_click = on_click
         with self:
@@ -111,7 +130,7 @@ class PlotView(ui.element):
             self._chart = self._new_chart()
         else:
             self._chart.options.clear()
-            self._chart.options.update(self._drawn.options)
+            self._chart.options.update(_unwatched(self._drawn))
             self._chart.style(f"height: {self._room}")
             self._chart.update()
         self._show_texts()
@@ -120,7 +139,7 @@ class PlotView(ui.element):
         handler = self._clicked if self._on_click is not None else None
         with self._canvas:
             # SVG, as its colours may be the page's CSS variables.
-            chart = ui.echart(self._drawn.options, on_point_click=handler, renderer="svg")
+            chart = ui.echart(_unwatched(self._drawn), on_point_click=handler, renderer="svg")
         return chart.style(f"width: 100%; height: {self._room}").props("role=img data-testid=plot-chart")
 
     @property
@@ -159,6 +178,11 @@ class PlotView(ui.element):
         click = where_clicked(self._drawn, event.series_index, event.data_index)
         if click is not None and self._on_click is not None:
             self._on_click(click)
+
+
+def _unwatched(drawn: Drawn) -> dict[str, Any]:
+    """Return options whose points NiceGUI does not watch for changes, which takes longer than drawing them."""
+    return drawn.options | {"series": tuple(drawn.options["series"])}
 
 
 def show_table(table: Table) -> ui.table:

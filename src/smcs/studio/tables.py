@@ -21,15 +21,21 @@ class TextTable(ui.element, component="text_table.js"):
         caption: What it shows, for screen readers.
         columns: Its columns; the first one names the rows.
         rows: Its cells; a text alone is a cell with nothing else.
+        marker: `data-testid` of every row, a constant.
     """
 
-    def __init__(self, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]]) -> None:
+    def __init__(
+        self, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], *, marker: str = ""
+    ) -> None:
         super().__init__()
+        if marker:
+            self._props["marker"] = marker
         self._props["caption"] = caption
         self._props["columns"] = [printable_values(asdict(column)) for column in columns]
-        self._props["rows"] = [
+        # A tuple, here and wherever much is sent: NiceGUI watches every item of a list for changes.
+        self._props["rows"] = tuple(
             [printable_values(asdict(Cell(cell) if isinstance(cell, str) else cell)) for cell in row] for row in rows
-        ]
+        )
 
 
 def printable_values(values: dict[str, Any]) -> dict[str, Any]:

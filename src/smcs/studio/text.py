@@ -88,6 +88,8 @@ def printable(text: str) -> str:
     Args:
         text: Untrusted.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return _show_controls(_encodable(text))
 
 

@@ -10,6 +10,7 @@ from nicegui import ui
 from smcs.gateway.protocol import SmcsOptions
 from smcs.studio.ask.asking import Model, options_of, steers
 from smcs.studio.ask.parts import plain, say, shortened
+from smcs.studio.lean import Select
 
 __all__ = ("Chooser",)
 
@@ -33,9 +34,9 @@ class Chooser:
         first = next(name for name in (wanted, _DEFAULT, *models) if name in models)
         labels = {name: shortened(f"{name} · {model.description}", _LABEL) for name, model in models.items()}
         with ui.element("div").classes("smcs-grid"):
-            self._model = ui.select(labels, value=first, label="Model", with_input=True, on_change=self._change)
+            self._model = Select(labels, value=first, label="Model", with_input=True, on_change=self._change)
             self._model.props("outlined dense options-dense data-testid=model").style("min-width: 0")
-            self._other = ui.select(
+            self._other = Select(
                 {_NOBODY: "nobody", **labels},
                 value=_NOBODY,
                 label="Compare with",

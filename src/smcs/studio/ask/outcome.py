@@ -191,10 +191,10 @@ class _Axis:
 
 
 def nice_scale(seconds: float) -> float:
-    """Return a round number of seconds that so many fit in, so that the bars do not move all the time."""
+    """Return a number of seconds that so many fit in, round and with round quarters; the bars seldom move with it."""
     least = max(seconds * 1.02, 0.1)
     power = 10.0 ** math.floor(math.log10(least))
-    return next(step * power for step in (1, 1.5, 2, 3, 4, 6, 8, 10) if step * power >= least)
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= least)
 
 
 def _of_span(span: Span, now: float) -> tuple[float, float, str]:

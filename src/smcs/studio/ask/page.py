@@ -16,7 +16,7 @@ from smcs.studio.ask.asking import Model, estimate_line, expected, failure_words
 from smcs.studio.ask.chooser import Chooser
 from smcs.studio.ask.parts import plain, say
 from smcs.studio.ask.turn import Turn
-from smcs.studio.frame import PageSpec, Studio, empty_state
+from smcs.studio.frame import PageSpec, Studio, breathe, empty_state
 from smcs.types import Message
 
 __all__ = ("PAGE",)
@@ -46,7 +46,8 @@ async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
             "Whoever runs it can make another one: smcs keys create NAME --models 'smcs*'",
         )
         return
-    conversation = Conversation(studio, models, parameters)
+    conversation = Conversation(studio)
+    await conversation.show(models, parameters)
     ui.context.client.on_delete(conversation.stop)
 
 
@@ -55,22 +56,30 @@ class Conversation:
 
     Args:
         studio: Whose viewer asks.
-        models: What may be asked for.
-        parameters: Of the page's address.
     """
 
-    def __init__(self, studio: Studio, models: Mapping[str, Model], parameters: Mapping[str, str]) -> None:
+    def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._said: tuple[Message, ...] = ()
         self._turns: list[Turn] = []
         self._running: Turn | None = None
         self._estimating: asyncio.Task[None] | None = None
+
+    async def show(self, models: Mapping[str, Model], parameters: Mapping[str, str]) -> None:
+        """Draw the page.
+
+        Args:
+            models: What may be asked for.
+            parameters: Of the page's address.
+        """
         with ui.element("div").classes("smcs-stack").on("keydown.escape", self.stop):
             with ui.element("section").classes("smcs-card").props("aria-label='Who is asked'"):
                 self._chooser = Chooser(models, self._estimate_soon, wanted=parameters.get("model", ""))
+            await breathe()
             self._log = ui.element("div").classes("smcs-stack").style("gap: 1.6rem")
             with self._log:
                 self._empty()
+            await breathe()
             self._composer(parameters.get("question", "")[:_MAX_QUESTION])
         self._show_state()
         self._estimate_soon()

@@ -20,11 +20,12 @@ from smcs.studio.bank.gaps import (
     missing_fix,
     ungraded_fix,
 )
-from smcs.studio.bank.parts import Linked, command, table
+from smcs.studio.bank.parts import command
 from smcs.studio.bank.questions import Wanted, Was
 from smcs.studio.bank.shown import Shown
-from smcs.studio.cells import Column
-from smcs.studio.frame import busy, empty_state, link_to, problem, section
+from smcs.studio.cells import Cell, Column
+from smcs.studio.frame import breathe, busy, empty_state, link_to, problem, section
+from smcs.studio.tables import TextTable
 
 __all__ = ("build",)
 
@@ -38,6 +39,7 @@ _TONES = {"error": ("smcs-chip-bad", "error"), "warning": ("smcs-chip-warn", "wa
 async def build(shown: Shown) -> None:
     """Fill the view."""
     _missing(shown, gaps_of(shown.info))
+    await breathe()
     with section("Audit", hint="Looks for duplicates, contradictions, odd LLMs and damage. Changes nothing."):
         box = ui.element("div").classes("smcs-stack").props("aria-live=polite data-testid=bank-audit")
     if shown.info.questions <= AUDIT_UNASKED:
@@ -141,13 +143,13 @@ def _missing(shown: Shown, gaps: Sequence[LlmGaps]) -> None:
         columns = (Column("LLM"), Column("Not asked", numeric=True), Column("Not graded", numeric=True))
         rows = [
             (
-                Linked(one.overall.llm, address("llm", llm=one.overall.llm)),
+                Cell(one.overall.llm, href=address("llm", llm=one.overall.llm)),
                 f"{one.overall.missing:,}",
                 f"{one.overall.ungraded:,}",
             )
             for one in gaps[:_LLMS_SHOWN]
         ]
-        table("Missing outcomes by LLM", columns, rows, row_id="bank-gap-row")
+        TextTable("Missing outcomes by LLM", columns, rows, marker="bank-gap-row")
         if len(gaps) > _LLMS_SHOWN:
             ui.label(f"The first {_LLMS_SHOWN} of {len(gaps):,} LLMs.").classes("smcs-muted smcs-small")
         if not shown.is_seed:
@@ -176,15 +178,15 @@ def _by_subject(gaps: Sequence[LlmGaps]) -> None:
     with ui.expansion(f"By subject ({len(parts):,})").props("dense data-testid=bank-gaps-by-subject"):
         names = ("Not asked", "Not graded", "Questions")
         columns = (Column("LLM"), Column("Task or subject"), *(Column(name, numeric=True) for name in names))
-        rows: list[tuple[str | Linked, ...]] = [
+        rows: list[tuple[Cell | str, ...]] = [
             (
                 part.llm,
-                Linked(part.label.name, _unknown(part.llm, part.label.task, part.label.subject)),
+                Cell(part.label.name, href=_unknown(part.llm, part.label.task, part.label.subject)),
                 *(f"{count:,}" for count in (part.missing, part.ungraded, part.questions)),
             )
             for part in parts[:_PARTS_SHOWN]
         ]
-        table("Missing outcomes by LLM and subject", columns, rows)
+        TextTable("Missing outcomes by LLM and subject", columns, rows)
         if len(parts) > _PARTS_SHOWN:
             ui.label(f"The {_PARTS_SHOWN} largest of {len(parts):,}.").classes("smcs-muted smcs-small")
 

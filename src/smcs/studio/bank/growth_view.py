@@ -12,11 +12,12 @@ from smcs.bank import Change
 from smcs.studio.bank import data
 from smcs.studio.bank.addresses import address, page_number
 from smcs.studio.bank.growth import Growth, did, what_of
-from smcs.studio.bank.parts import command, table, turning
+from smcs.studio.bank.parts import command, turning
 from smcs.studio.bank.shown import Shown
 from smcs.studio.cells import Column
-from smcs.studio.frame import busy, empty_state, section
+from smcs.studio.frame import breathe, busy, empty_state, section
 from smcs.studio.plots import Axis, Plot, Series, Table, show_plot
+from smcs.studio.tables import TextTable
 
 __all__ = ("build", "outcome_plot", "question_plot")
 
@@ -37,7 +38,9 @@ async def build(shown: Shown) -> None:
     with section("Growth", hint="What the bank's log says."), ui.element("div").classes("smcs-grid"):
         with ui.element("div").props("data-testid=bank-growth"):
             show_plot(question_plot(growth))
+        await breathe()
         show_plot(outcome_plot(growth))
+    await breathe()
     _events(shown, growth)
 
 
@@ -85,7 +88,7 @@ def _events(shown: Shown, growth: Growth) -> None:
     with section("Changes", hint="Newest first."):
         names = ("When (UTC)", "What", "How much", "By", "Note")
         columns = (Column("Change", numeric=True), *(Column(name) for name in names))
-        table("Changes of the bank", columns, [_row(change) for change in part], row_id="bank-change-row")
+        TextTable("Changes of the bank", columns, [_row(change) for change in part], marker="bank-change-row")
         turning(page, pages, address("growth", page=page - 1), address("growth", page=page + 1), "changes")
         last = next((change for change in growth.changes if change.undone_by is None), None)
         if last is not None and not shown.is_seed:

@@ -13,13 +13,15 @@ from smcs.studio.bank.data import Effect
 from smcs.studio.bank.effects import Recruiting, Routing
 from smcs.studio.bank.heat import label_of
 from smcs.studio.bank.intervals import wilson
-from smcs.studio.bank.parts import Linked, command, notice, percent, points, table
+from smcs.studio.bank.parts import command, notice, percent, points
 from smcs.studio.bank.profiles import ENOUGH, VERDICTS, Difference, Profile, Verdict
 from smcs.studio.bank.questions import Wanted
 from smcs.studio.bank.shown import Shown
-from smcs.studio.cells import Column
-from smcs.studio.frame import busy, empty_state, figure, format_count, link_to, problem, section
+from smcs.studio.cells import Cell, Column
+from smcs.studio.frame import breathe, busy, empty_state, figure, format_count, link_to, problem, section
+from smcs.studio.lean import Select
 from smcs.studio.plots import Axis, Plot, Series, Table, show_plot
+from smcs.studio.tables import TextTable
 
 __all__ = ("build", "difference_plot", "effect_lines")
 
@@ -38,11 +40,13 @@ async def build(shown: Shown) -> None:
         return
     llm = shown.parameters.get("llm") or rows[0].llm
     _choosing(shown, llm)
+    await breathe()
     own = next((row for row in rows if row.llm == llm), None)
     if own is None:
         problem(f"The bank has no outcomes of {llm!r:.200}. Choose another LLM.")
         return
     _figures(own, rows)
+    await breathe()
     if not own.graded:
         notice("Nothing of it is graded yet, so nothing can be said about it.")
         _coverage(shown, llm)
@@ -50,11 +54,14 @@ async def build(shown: Shown) -> None:
     with busy("Comparing it with the others …"):
         profile = await data.profile(shown.bank, llm)
     _differences(profile, len(rows))
+    await breathe()
     settings = shown.service.config.settings()
     with busy("Working out what it changes …"):
         effect = await data.effect(shown.bank, llm, Recruiting(settings.k, settings.support_base, settings.tolerance))
     _effect(llm, effect)
+    await breathe()
     _alone(profile)
+    await breathe()
     _coverage(shown, llm)
 
 
@@ -144,7 +151,7 @@ def _choosing(shown: Shown, llm: str) -> None:
         if chosen.value is not None:
             ui.navigate.to(address("llm", llm=names[chosen.value]))
 
-    chosen = ui.select(
+    chosen = Select(
         dict(enumerate(names)),
         value=names.index(llm) if llm in names else None,
         label="LLM",
@@ -216,12 +223,12 @@ def _alone(profile: Profile) -> None:
         columns = (Column("Question"), Column("Others who are wrong", numeric=True))
         rows = [
             (
-                Linked(data.shortened(one.question.text) or one.question.id, question_address(one.question.id)),
+                Cell(data.shortened(one.question.text) or one.question.id, href=question_address(one.question.id)),
                 str(one.wrong),
             )
             for one in profile.alone
         ]
-        table("Questions only it has right", columns, rows, row_id="bank-alone-row")
+        TextTable("Questions only it has right", columns, rows, marker="bank-alone-row")
         if profile.alone_in_all > len(profile.alone):
             wanted = Wanted(llm=profile.llm, was="alone")
             link_to(f"All {profile.alone_in_all:,}", questions_address(wanted))
@@ -232,15 +239,15 @@ def _coverage(shown: Shown, llm: str) -> None:
     with section("Coverage", hint="What it was asked, subject by subject; least complete first."):
         names = ("Questions", "Graded", "Not graded", "Not asked", "Right")
         columns = (Column("Task or subject"), *(Column(name, numeric=True) for name in names))
-        cells: list[tuple[str | Linked, ...]] = [
+        cells: list[tuple[Cell | str, ...]] = [
             (
-                Linked(label_of(row).name, questions_address(_there(row, llm))),
+                Cell(label_of(row).name, href=questions_address(_there(row, llm))),
                 *(f"{count:,}" for count in (row.questions, row.graded, row.ungraded, row.missing)),
                 percent(row.accuracy),
             )
             for row in rows[:_COVERED]
         ]
-        table("Coverage by subject", columns, cells)
+        TextTable("Coverage by subject", columns, cells)
         if len(rows) > _COVERED:
             ui.label(f"The first {_COVERED} of {len(rows):,} subjects.").classes("smcs-muted smcs-small")
 

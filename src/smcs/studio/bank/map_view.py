@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from nicegui import ui
@@ -14,8 +16,9 @@ from smcs.studio.bank.data import Picture
 from smcs.studio.bank.parts import command
 from smcs.studio.bank.questions import Wanted
 from smcs.studio.bank.shown import Shown
-from smcs.studio.frame import busy, empty_state, link_to, section
-from smcs.studio.plots import PALETTE, Axis, Plot, PlotClick, Series, Table, show_plot
+from smcs.studio.frame import breathe, busy, empty_state, link_to, section
+from smcs.studio.lean import Select
+from smcs.studio.plots import PALETTE, Axis, Plot, PlotClick, Prepared, Series, Table, prepare, show_plot
 
 __all__ = ("build", "groups_by_label", "groups_by_verdict", "map_plot")
 
@@ -40,11 +43,13 @@ async def build(shown: Shown) -> None:
         picture = await data.picture(shown.bank)
         by, llm = _chosen(shown, picture)
         groups = await _groups(shown, picture, by, llm)
+        drawn = await asyncio.to_thread(_drawn, picture, groups)
     with section(
         "Map of the bank", hint="Every point is a question; questions with a like meaning lie close together."
     ):
         _choosing(shown, by, llm)
-        _show(picture, groups)
+        await breathe()
+        _show(picture, groups, drawn)
         ui.label(_words(picture)).classes("smcs-muted").props("data-testid=bank-map-words")
         link_to("The same questions as a list", questions_address(Wanted()))
 
@@ -160,18 +165,24 @@ def _choosing(shown: Shown, by: str, llm: str | None) -> None:
         chosen = names[which.value] if which is not None and which.value is not None else llm
         ui.navigate.to(address("map", by=colour.value, llm=chosen if colour.value == "llm" else None))
 
-    which: ui.select | None = None
+    which: Select | None = None
     with ui.element("div").classes("smcs-row"):
-        colour = ui.select(ways, value=by, label="Colour and shape by", on_change=show)
+        colour = Select(ways, value=by, label="Colour and shape by", on_change=show)
         colour.props("outlined dense data-testid=bank-map-by").style(_FIELD)
         if by == "llm" and llm is not None:
-            which = ui.select(dict(enumerate(names)), value=names.index(llm), label="LLM", on_change=show)
+            which = Select(dict(enumerate(names)), value=names.index(llm), label="LLM", on_change=show)
             which.props("outlined dense data-testid=bank-map-llm").style(_FIELD)
 
 
-def _show(picture: Picture, groups: Sequence[Group]) -> None:
+@lru_cache(maxsize=3)
+def _drawn(picture: Picture, groups: tuple[Group, ...]) -> Prepared:
+    """Return the drawing, which takes a third of a second for a full map; a bank has one picture until it changes."""
+    return prepare(map_plot(picture, groups))
+
+
+def _show(picture: Picture, groups: Sequence[Group], drawn: Prepared) -> None:
     def clicked(click: PlotClick) -> None:
         ui.navigate.to(question_address(picture.ids[groups[click.series][2][click.index]]))
 
     with ui.element("div").props("data-testid=bank-map"):
-        show_plot(map_plot(picture, groups), height="34rem", on_click=clicked)
+        show_plot(drawn, height="34rem", on_click=clicked)

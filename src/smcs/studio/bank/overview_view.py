@@ -15,7 +15,7 @@ from smcs.studio.bank.heat import Cell, Heat, HeatChoice, heat_of
 from smcs.studio.bank.parts import command, turning
 from smcs.studio.bank.questions import Wanted
 from smcs.studio.bank.shown import Shown
-from smcs.studio.frame import empty_state, figure, format_count, link_to, section
+from smcs.studio.frame import breathe, empty_state, figure, format_count, link_to, section
 from smcs.studio.plots import Axis, HeatMap, PlotClick, Table, show_plot
 
 __all__ = ("build", "heat_map")
@@ -34,6 +34,7 @@ async def build(shown: Shown) -> None:
             )
             command(f"smcs bank add-llm --bank={shown.quoted} --fraction=1 NAME")
         return
+    await breathe()
     choice = read_heat(shown.parameters)
     heat = heat_of(shown.info, choice)
     with section("Accuracy by LLM and subject", hint="How many answers of each LLM were right, subject by subject."):
@@ -41,6 +42,7 @@ async def build(shown: Shown) -> None:
         if not heat.llms or not heat.labels:
             empty_state("Nothing has these names.", "Take a filter away to see more.")
         else:
+            await breathe()
             _map(heat)
         before, after = (_moved(choice, heat.page + step) for step in (-1, 1))
         turning(heat.page, heat.pages, heat_address(before), heat_address(after), "LLMs")

@@ -11,7 +11,7 @@ from smcs.studio.bank import data, gap_view, growth_view, llm_view, map_view, ov
 from smcs.studio.bank.addresses import VIEWS, View, address, read_view
 from smcs.studio.bank.parts import command, notice
 from smcs.studio.bank.shown import Shown
-from smcs.studio.frame import PageSpec, Studio, busy, empty_state
+from smcs.studio.frame import PageSpec, Studio, breathe, busy, empty_state
 
 __all__ = ("PAGE",)
 
@@ -34,6 +34,7 @@ async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
             return
         view = read_view(parameters)
         _tabs(view)
+        await breathe()
         if service.config.bank == "seed":
             _seed(studio)
         with busy("Counting what is in the bank …"):
@@ -64,7 +65,7 @@ def _no_bank() -> None:
     with ui.element("div").classes("smcs-card").props("data-testid=bank-none"):
         empty_state(
             "No question bank is configured: every LLM counts as equally good.",
-            "A bank says which LLM is good at what. Put `bank: seed` into smcs.yaml for the small one that ships with "
+            "A bank says which LLM is good at what. Put 'bank: seed' into smcs.yaml for the small one that ships with "
             "smcs, or build one from your own questions, name it there, and start the server again.",
         )
         command("smcs bank build --tasks=mmlu_pro --bank=bank.db")

@@ -2,55 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
-
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from smcs.studio.cells import Column
 from smcs.studio.frame import link_to
 
-__all__ = ("Linked", "command", "notice", "percent", "points", "table", "turning")
-
-
-_FIRST: Final = "min-width: 13rem; overflow-wrap: anywhere"
-_TEXT: Final = "min-width: 9rem; overflow-wrap: anywhere"
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """A cell that leads somewhere."""
-
-    text: str
-    path: str
-
-
-def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[str | Linked]], *, row_id: str = "") -> None:
-    """Show a table, which scrolls in its own box where it is too wide.
-
-    Args:
-        caption: What it shows, for screen readers.
-        columns: Its columns; the first one names the rows.
-        rows: Its cells.
-        row_id: `data-testid` of every row, a constant.
-    """
-    box = ui.element("div").classes("smcs-scroll").props("tabindex=0 role=region")
-    box.props["aria-label"] = caption
-    with box, ui.element("table").classes("smcs-table"):
-        with ui.element("thead"), ui.element("tr"):
-            for column in columns:
-                head = TextElement(tag="th", text=column.name).props("scope=col")
-                if column.numeric:
-                    head.classes("smcs-num")
-        with ui.element("tbody"):
-            for row in rows:
-                with ui.element("tr") as line:
-                    if row_id:
-                        line.props(f"data-testid={row_id}")
-                    for place, (column, cell) in enumerate(zip(columns, row, strict=True)):
-                        _cell(column, cell, names_row=place == 0)
+__all__ = ("command", "notice", "percent", "points", "turning")
 
 
 def command(line: str | None) -> None:
@@ -106,14 +63,3 @@ def percent(share: float | None) -> str:
 def points(difference: float) -> str:
     """Return a difference of two shares, in percentage points, with its sign."""
     return f"{100 * difference:+.1f}".replace("-", "\u2212")
-
-
-def _cell(column: Column, cell: str | Linked, *, names_row: bool) -> None:
-    shown = ui.element("td") if isinstance(cell, Linked) else TextElement(tag="td", text=cell)
-    if column.numeric:
-        shown.classes("smcs-num")
-    else:
-        shown.props("dir=auto").style(_FIRST if names_row else _TEXT)
-    if isinstance(cell, Linked):
-        with shown:
-            link_to(cell.text, cell.path).props("dir=auto")

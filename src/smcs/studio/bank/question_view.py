@@ -12,11 +12,13 @@ from smcs.studio.bank import data
 from smcs.studio.bank.addresses import address, question_address, questions_address, read_wanted
 from smcs.studio.bank.catalogue import Label
 from smcs.studio.bank.outcome_view import show_question
-from smcs.studio.bank.parts import Linked, notice, table, turning
+from smcs.studio.bank.parts import notice, turning
 from smcs.studio.bank.questions import WAS, Found, FoundPage, Wanted, Was
 from smcs.studio.bank.shown import Shown
-from smcs.studio.cells import Column
-from smcs.studio.frame import busy, empty_state, link_to, problem, section
+from smcs.studio.cells import Cell, Column
+from smcs.studio.frame import breathe, busy, empty_state, link_to, problem, section
+from smcs.studio.lean import Select
+from smcs.studio.tables import TextTable
 
 __all__ = ("build",)
 
@@ -34,6 +36,7 @@ async def build(shown: Shown) -> None:
     with busy("Reading the questions …"):
         labels = await data.labels(shown.bank)
     _Search(shown, wanted, labels).show()
+    await breathe()
     if WAS[wanted.was][1] and wanted.llm is None:
         notice("Choose the LLM that this is about.")
         return
@@ -87,15 +90,15 @@ class _Search:
             self._place = self._select("Task or subject", [label for label, _ in self._places], self._place_now())
             self._llm = self._select("LLM", ["any", *llms], 0 if wanted.llm not in llms else llms.index(wanted.llm) + 1)
             self._llm.props("data-testid=bank-search-llm")
-            self._was = ui.select({was: words for was, (words, _) in WAS.items()}, value=wanted.was, label="Answers")
+            self._was = Select({was: words for was, (words, _) in WAS.items()}, value=wanted.was, label="Answers")
             self._was.props("outlined dense data-testid=bank-search-was").style(_FIELD)
             ui.button("Search", icon="search").props("type=submit no-caps data-testid=bank-search-go")
         if not self._shown.is_embedded:
             ui.label("This bank has no embeddings, so questions are found by words only.").classes("smcs-muted")
 
-    def _select(self, label: str, names: Sequence[str], value: int) -> ui.select:
+    def _select(self, label: str, names: Sequence[str], value: int) -> Select:
         options = dict(enumerate(names))
-        chosen = ui.select(options, value=value, label=label, with_input=len(names) > 12)
+        chosen = Select(options, value=value, label=label, with_input=len(names) > 12)
         return chosen.props("outlined dense").style(_FIELD)
 
     def _place_now(self) -> int:
@@ -131,7 +134,7 @@ def _results(found: FoundPage, wanted: Wanted) -> None:
         columns += [Column(name, numeric=True) for name in ("Right", "Wrong", "Unknown")]
         if wanted.meaning and wanted.text:
             columns.append(Column("Similarity", numeric=True))
-        table("Questions found", columns, [_row(row) for row in found.rows], row_id="bank-question-row")
+        TextTable("Questions found", columns, [_row(row) for row in found.rows], marker="bank-question-row")
         before, after = (questions_address(replace(wanted, page=found.page + step)) for step in (-1, 1))
         turning(found.page, found.pages, before, after, "questions")
 
@@ -141,10 +144,10 @@ def _hint(wanted: Wanted) -> str:
     return f"{order} Right, wrong and unknown count LLMs; unknown is neither."
 
 
-def _row(row: Found) -> list[str | Linked]:
+def _row(row: Found) -> list[Cell | str]:
     question = row.question
-    cells: list[str | Linked] = [
-        Linked(data.shortened(question.text) or question.id, question_address(question.id)),
+    cells: list[Cell | str] = [
+        Cell(data.shortened(question.text) or question.id, href=question_address(question.id)),
         Label(question.task, question.subject).name,
         *(f"{count:,}" for count in (row.right, row.wrong, row.unknown)),
     ]

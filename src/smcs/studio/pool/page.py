@@ -15,7 +15,8 @@ from smcs.gateway.access import switch_llm
 from smcs.gateway.ledger import LLMUse
 from smcs.gateway.service import Service
 from smcs.llms import Member
-from smcs.studio.frame import PageSpec, Studio, empty_state, link_to, problem, section
+from smcs.studio.frame import PageSpec, Studio, breathe, empty_state, link_to, problem, section
+from smcs.studio.lean import Select
 from smcs.studio.pool.authors import Authors, count_authors
 from smcs.studio.pool.trial import QUESTION, Trial, try_llm
 from smcs.studio.pool.view import (
@@ -54,12 +55,12 @@ class PoolList(ui.element, component="pool_list.js"):
 
     def __init__(self, *, admin: bool) -> None:
         super().__init__()
-        self._props["rows"] = []
+        self._props["rows"] = ()
         self._props["admin"] = admin
 
     def set(self, rows: Sequence[LLMRow]) -> None:
         """Show other rows; equal ones cost nothing."""
-        shown = [asdict(row) for row in rows]
+        shown = tuple(asdict(row) for row in rows)
         if shown != self._props["rows"]:
             self._props["rows"] = shown
             self.update()
@@ -109,7 +110,7 @@ class _PoolView:
         self._rows: tuple[LLMRow, ...] = ()
         self._testing: set[str] = set()
 
-    def show(self) -> None:
+    async def show(self) -> None:
         """Build it."""
         hint = f"Times, errors and calls are those of the newest runs of the last {_DAYS} days, 2,000 at most."
         with section("The pool", hint=hint):
@@ -118,13 +119,14 @@ class _PoolView:
                 self._text = ui.input("Find an LLM", on_change=self._first_page).props(
                     "dense outlined clearable debounce=250 maxlength=200 data-testid=pool-filter"
                 )
-                self._status = ui.select(dict(_STATUSES), value="all", label="Status", on_change=self._first_page)
+                self._status = Select(dict(_STATUSES), value="all", label="Status", on_change=self._first_page)
                 self._status.props("dense outlined data-testid=pool-status").style("min-width: 10rem")
             self._list = PoolList(admin=self._studio.viewer.is_admin)
             self._list.on("test", self._test).on("switch", self._switch)
             self._none = empty_state("No LLM matches.", "Clear the filter to see all of them.")
             self._paging = ui.pagination(1, 1, value=1, direction_links=True, on_change=lambda: self._render())
             self._paging.props("data-testid=pool-pages aria-label='Pages of LLMs'")
+        await breathe()
         with section("Test calls", hint="Each one is a request of yours: it is in the ledger and counts for your key."):
             ui.label(f"The question: {QUESTION}").classes("smcs-muted")
             self._trials = ui.element("div").classes("smcs-stack").props("role=status aria-live=polite")
@@ -241,7 +243,7 @@ async def _ask_why(name: str, is_last: bool) -> str | None:
                 ui.icon("warning").props("aria-hidden=true")
                 ui.label(
                     "It is the only aggregator: questions that need one will still be given to it, and their runs are "
-                    "marked as degraded. Name another in `aggregators` of the config first."
+                    "marked as degraded. Name another in 'aggregators' of the config first."
                 )
         why = ui.input("Why (others see it; may be left empty)").props(f"outlined dense maxlength={_LONGEST_WHY}")
         why.style("width: 100%")
@@ -257,7 +259,7 @@ async def _ask_why(name: str, is_last: bool) -> str | None:
 async def build(studio: Studio, _parameters: Mapping[str, str]) -> None:
     """Fill the page."""
     view = _PoolView(studio, await read_facts(studio))
-    view.show()
+    await view.show()
     ui.timer(0.05, view.count, once=True)
     ui.timer(_REFRESH_SECONDS, view.refresh)
     ui.timer(_REFRESH_USE_SECONDS, view.refresh_use, immediate=False)

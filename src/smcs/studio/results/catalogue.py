@@ -95,7 +95,7 @@ def _attempt(file: FoundFile, make: Callable[[], _T]) -> _T | Broken:
     """Make something of a file that anybody may have written."""
     if file.size > LARGEST_BYTES:
         size = f"{file.size / (1 << 20):,.0f} MiB"
-        return Broken(f"It is too large to be read here ({size}). Use `smcs bench report {file.name}`.")
+        return Broken(f"It is too large to be read here ({size}). Use 'smcs bench report {file.name}'.")
     try:
         return make()
     except SmcsError as error:

@@ -45,7 +45,7 @@ async def send(request: Request, studio: Studio) -> Response:
         name = file_name(file.stem, file.name.removeprefix(f"{file.stem}."))
         return FileResponse(file.path, media_type="application/octet-stream", headers=_headers(name))
     if kind not in _KINDS:
-        return PlainTextResponse("A download is `file`, `csv` or `md`.", status_code=400)
+        return PlainTextResponse("A download is 'file', 'csv' or 'md'.", status_code=400)
     report = await CATALOGUE.report(file, asked.get("baseline"))
     if isinstance(report, Broken):
         return PlainTextResponse(report.why, status_code=422)

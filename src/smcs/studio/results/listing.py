@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from smcs.studio.frame import format_count
 from smcs.studio.results.catalogue import Broken, Summary
 from smcs.studio.results.folder import FoundFile
 
-__all__ = ("ResultRow", "address", "result_row")
+__all__ = ("ResultRow", "address", "newest_first", "result_row")
 
 _TASKS_NAMED = 4
 
@@ -61,6 +62,11 @@ def result_row(file: FoundFile, found: Summary | Broken | None) -> ResultRow:
         questions=format_count(found.questions),
         answers=format_count(found.answers),
     )
+
+
+def newest_first(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """Return rows by when their experiments were made, which a copy of a file keeps; those without a date come last."""
+    return sorted(rows, key=lambda row: row.made, reverse=True)
 
 
 def _moment(created: str) -> str:

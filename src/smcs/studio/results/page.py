@@ -17,13 +17,14 @@ from smcs.bench.report.provenance import facts
 from smcs.bench.report.sections import sections
 from smcs.errors import InputError
 from smcs.studio.cells import Cell, Column
-from smcs.studio.frame import PageSpec, Studio, busy, empty_state, link_to, problem, section
+from smcs.studio.frame import PageSpec, Studio, breathe, busy, empty_state, link_to, problem, section
+from smcs.studio.lean import Select
 from smcs.studio.plots import show_plot
 from smcs.studio.results.catalogue import CATALOGUE, Broken
 from smcs.studio.results.download import download_address
 from smcs.studio.results.drawing import plot_of
 from smcs.studio.results.folder import FoundFile, find_file, list_files, results_folder
-from smcs.studio.results.listing import ResultRow, address, result_row
+from smcs.studio.results.listing import ResultRow, address, newest_first, result_row
 from smcs.studio.tables import TextTable
 
 __all__ = ("PAGE", "ResultList")
@@ -38,11 +39,11 @@ class ResultList(ui.element, component="result_list.js"):
 
     def __init__(self, rows: Sequence[ResultRow]) -> None:
         super().__init__()
-        self._props["rows"] = [asdict(row) for row in rows]
+        self._props["rows"] = tuple(asdict(row) for row in rows)
 
     def set(self, rows: Sequence[ResultRow]) -> None:
         """Show other rows."""
-        self._props["rows"] = [asdict(row) for row in rows]
+        self._props["rows"] = tuple(asdict(row) for row in rows)
         self.update()
 
 
@@ -74,7 +75,7 @@ async def _show_one(file: FoundFile, baseline: str | None) -> None:
     if isinstance(report, Broken):
         problem(report.why)
     else:
-        _show_report(file, report, baseline)
+        await _show_report(file, report, baseline)
 
 
 async def _show_list(folder: Path) -> None:
@@ -82,14 +83,14 @@ async def _show_list(folder: Path) -> None:
     if not files:
         with ui.element("div").classes("smcs-card").props("data-testid=results-empty"):
             empty_state(
-                "No experiments yet. Result files of `smcs bench run` (.jsonl, .jsonl.gz) will be listed here.",
-                f"Run `smcs bench run --help`, and put its files in the folder {folder.name!r} beside the config, or "
-                "name another one under `gateway.results`.",
+                "No experiments yet. What smcs bench run writes (.jsonl, .jsonl.gz) will be listed here.",
+                f"Run 'smcs bench run --help', and put its files in the folder {folder.name!r} beside the config, or "
+                "name another one under 'gateway.results'.",
             )
         return
     shown = files[:_LISTED]
     rows = [result_row(file, None) for file in shown]
-    with section("Experiments", hint="Result files of `smcs bench run`, the newest first."):
+    with section("Experiments", hint="What smcs bench run wrote, the newest first."):
         listed = ResultList(rows)
         if len(files) > len(shown):
             ui.label(f"The newest {len(shown):,} of {len(files):,} files.").classes("smcs-muted")
@@ -103,18 +104,18 @@ async def _show_list(folder: Path) -> None:
                 drawn = time.monotonic()
                 listed.set(rows)
                 status.set_text(f"Reading, {number + 1:,} of {len(shown):,} …")
-        listed.set(rows)
+        listed.set(newest_first(rows))
         status.set_text("")
 
     ui.timer(0.01, read, once=True)
 
 
-def _show_report(file: FoundFile, report: Report, baseline: str | None) -> None:
+async def _show_report(file: FoundFile, report: Report, baseline: str | None) -> None:
     with ui.element("h2").style("font-size: 1.25rem").props("data-testid=results-title dir=auto"):
         ui.label(report.title)
     with ui.element("div").classes("smcs-row"):
         arms = {arm.name: arm.name for arm in report.summary.arms}
-        chosen = ui.select(arms, value=report.summary.baseline, label="Compare with")
+        chosen = Select(arms, value=report.summary.baseline, label="Compare with")
         chosen.props("dense outlined data-testid=results-baseline").style("min-width: 12rem; max-width: 100%")
         chosen.on_value_change(lambda event: ui.navigate.to(address(file.name, str(event.value))))
         for kind, words in (("file", "Result file"), ("csv", "Figures (CSV)"), ("md", "Report (Markdown)")):
@@ -128,7 +129,9 @@ def _show_report(file: FoundFile, report: Report, baseline: str | None) -> None:
                 for caution in report.cautions:
                     ui.label(caution).props("dir=auto")
     for part in sections(report):
+        await breathe()
         _show_section(report, part)
+    await breathe()
     _show_provenance(report)
 
 

@@ -105,10 +105,10 @@ def missing_record(stored: StoredRun, record: str) -> str:
         case "lost":
             return "The server died before this run ended, and its record with it."
         case _ if record == "none":
-            return "This server keeps no records of runs (`gateway.record: none` in its config)."
+            return "This server keeps no records of runs ('gateway.record: none' in its config)."
     return (
-        "The record of this run is gone: either none was kept at that time (`gateway.record`), or it was removed since "
-        "(`smcs runs prune`). What the ledger knows is below."
+        "The record of this run is gone: either none was kept at that time ('gateway.record'), or it was removed since "
+        "('smcs runs prune'). What the ledger knows is below."
     )
 
 
@@ -118,7 +118,7 @@ def texts_note(stored: StoredRun) -> str:
     if run is None or run.query.text or any(message.content for message in run.query.messages):
         return ""
     return (
-        "The texts of this run were not kept (`gateway.record: no-texts` in the server's config): names, scores and "
+        "The texts of this run were not kept ('gateway.record: no-texts' in the server's config): names, scores and "
         "counts are all there is."
     )
 

@@ -14,6 +14,7 @@ from smcs.run import Run
 from smcs.strategies import STRATEGIES
 from smcs.studio.ask.words import ABLATION_WORDS
 from smcs.studio.frame import Studio, problem
+from smcs.studio.lean import Select
 from smcs.studio.runs.again import Again, Knob, cannot_be_asked, knobs, of_run, read_form, to_request
 from smcs.studio.runs.filters import compare_address
 from smcs.studio.runs.rerun import Rerun
@@ -45,7 +46,7 @@ class _Form:
         self._studio = studio
         self._run = run
         self._rerun = Rerun(studio.gateway, studio.viewer.key)
-        self._fields: dict[str, ui.select | ui.input] = {}
+        self._fields: dict[str, Select | ui.input] = {}
         self._boxes: dict[Knob, ui.checkbox] = {}
         models = self._models()
         own = {"": "the model's own", **{name: spec.title for name, spec in STRATEGIES.items()}}
@@ -69,7 +70,7 @@ class _Form:
         return {model.name: model.name for model in self._studio.gateway.usable_models(self._studio.viewer.key)}
 
     def _choice(self, name: str, label: str, options: dict[str, str], value: str) -> None:
-        choice = ui.select(options, label=label, value=value, with_input=len(options) > _MANY).style(_NAME)
+        choice = Select(options, label=label, value=value, with_input=len(options) > _MANY).style(_NAME)
         self._fields[name] = choice.props(f"outlined dense options-dense data-testid=rerun-{name}")
 
     def _text(self, name: str, label: str, value: float | None) -> None:
@@ -105,7 +106,7 @@ class _Form:
     def _update(self) -> None:
         """Let only those fields be used that mean something for the chosen model and strategy."""
         usable = knobs(self._model(), self._value("strategy"))
-        controls: Mapping[Knob, ui.select | ui.input | ui.checkbox] = {
+        controls: Mapping[Knob, Select | ui.input | ui.checkbox] = {
             "strategy": self._fields["strategy"],
             "k": self._fields["k"],
             "n": self._fields["n"],

@@ -15,7 +15,7 @@ from smcs.run import Run
 from smcs.studio.ask.run_view import RunView
 from smcs.studio.ask.words import plural
 from smcs.studio.cells import Cell, Column
-from smcs.studio.frame import PageSpec, Studio, busy, empty_state, link_to, section
+from smcs.studio.frame import PageSpec, Studio, breathe, busy, empty_state, link_to, section
 from smcs.studio.runs.about import question_of
 from smcs.studio.runs.comparing import VERDICTS, ledger_rows, prior_rows, setting_rows, summary_rows
 from smcs.studio.runs.difference import Difference, compare
@@ -50,6 +50,7 @@ async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
         _missing(ids, found)
         return
     _heads(a, b)
+    await breathe()
     if a.row.id == b.row.id:
         notes(["Both sides are the same run."])
     if a.record is None or b.record is None:
@@ -109,6 +110,7 @@ async def _differences(a: StoredRun, b: StoredRun, before: Run, after: Run) -> N
     if not found.same_question:
         notes(["The two runs answer different questions."])
     _answers(found, words)
+    await breathe()
     with section("What differs"):
         rows = summary_rows(found, (a.row.model, b.row.model))
         TextTable("What differs between the runs", _COLUMNS, rows).props("data-testid=compare-table")
@@ -117,6 +119,7 @@ async def _differences(a: StoredRun, b: StoredRun, before: Run, after: Run) -> N
             TextTable("Settings that differ", _COLUMNS[:3], setting_rows(found)).props("data-testid=compare-settings")
         else:
             ui.label("None: both runs had the same settings.").classes("smcs-muted")
+    await breathe()
     _priors(found)
 
 

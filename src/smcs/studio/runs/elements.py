@@ -24,7 +24,7 @@ class RunList(ui.element, component="run_list.js"):
 
     def __init__(self, rows: Sequence[RowView], *, with_keys: bool) -> None:
         super().__init__()
-        self._props["rows"] = [printable_values(asdict(row)) for row in rows]
+        self._props["rows"] = tuple(printable_values(asdict(row)) for row in rows)
         self._props["keys"] = with_keys
 
 
@@ -40,5 +40,5 @@ class WordDifference(ui.element, component="word_difference.js"):
         super().__init__()
         own: PieceKind = "added" if added else "removed"
         shown = [piece for piece in difference.pieces if piece.kind in ("same", own)]
-        self._props["pieces"] = [[piece.kind != "same", piece.text] for piece in shown]
+        self._props["pieces"] = tuple((piece.kind != "same", piece.text) for piece in shown)
         self._props["added"] = added

@@ -10,7 +10,8 @@ from nicegui import ui
 
 from smcs.gateway.keys import KeyRecord
 from smcs.strategies import STRATEGIES
-from smcs.studio.frame import PageSpec, Studio, empty_state, link_to, section
+from smcs.studio.frame import PageSpec, Studio, breathe, empty_state, link_to, section
+from smcs.studio.lean import Select
 from smcs.studio.runs.elements import RunList
 from smcs.studio.runs.export import export_address
 from smcs.studio.runs.filters import (
@@ -45,6 +46,7 @@ async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
     allowed = scope(filters, is_admin=viewer.is_admin, key_id=viewer.key_id, keys=keys)
     page = await read_page(ledger, allowed.where, before=wanted.before, after=wanted.after)
     _FilterBar(studio, filters, keys).show()
+    await breathe()
     notes((*wanted.notes, *allowed.notes))
     if not page.rows:
         _nothing(filters, is_first=wanted.before is None)
@@ -121,7 +123,7 @@ class _FilterBar:
 
     def _choice(self, name: str, label: str, options: Mapping[str, str], value: str) -> None:
         shown = dict(options) if value in options else {**options, value: value}
-        choice = ui.select(shown, label=label, value=value, with_input=len(shown) > 12).style(_FIELD)
+        choice = Select(shown, label=label, value=value, with_input=len(shown) > 12).style(_FIELD)
         choice.props(f"outlined dense options-dense data-testid=filter-{name}")
         self._values[name] = lambda: choice.value
 

@@ -21,7 +21,7 @@ from smcs.studio.ask.reaction import Reaction
 from smcs.studio.ask.run_view import RunView
 from smcs.studio.ask.state import Progress
 from smcs.studio.cells import Column
-from smcs.studio.frame import PageSpec, Studio, empty_state, link_to, problem, section
+from smcs.studio.frame import PageSpec, Studio, breathe, empty_state, link_to, problem, section
 from smcs.studio.runs.about import (
     attempt_rows,
     facts,
@@ -116,11 +116,15 @@ class _RunPage:
         is_shared = await ledger.is_shared(stored.row.id)
         await self._navigation(keys)
         self._head(is_shared=is_shared)
+        await breathe()
         self._answer()
+        await breathe()
         self._about(names)
         self._feedback(names)
+        await breathe()
         with section("Ask again with other settings", hint="The same conversation, and then what differs."):
             show_again(self.studio, stored)
+        await breathe()
         self._compare()
 
     async def _navigation(self, keys: Sequence[KeyRecord]) -> None:

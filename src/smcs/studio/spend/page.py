@@ -10,7 +10,8 @@ from typing import Final
 from nicegui import ui
 
 from smcs.gateway.ledger import KeyRecord, KeyUse, Ledger, SpendBy, SpendRow
-from smcs.studio.frame import PageSpec, Studio, empty_state, figure, format_count, section
+from smcs.studio.frame import PageSpec, Studio, breathe, empty_state, figure, format_count, section
+from smcs.studio.lean import Select
 from smcs.studio.plots import show_plot, show_table
 from smcs.studio.spend.view import (
     BREAKDOWNS,
@@ -77,18 +78,24 @@ async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
     """Fill the page."""
     period = read_period(parameters.get("period"))
     spending = await read_spending(studio.gateway.ledger, studio.viewer, period)
-    with ui.element("div").classes("smcs-row"):
-        chosen = ui.select(dict(PERIODS), value=period, label="Period").props("dense outlined data-testid=spend-period")
-        chosen.style("min-width: 12rem").on_value_change(lambda event: ui.navigate.to(f"/spend?period={event.value}"))
-        whose = "All keys." if studio.viewer.is_admin else "What your own key took; administrators see all keys."
-        ui.label(f"{whose} Days are UTC days.").classes("smcs-muted")
+    _choosing(studio, period)
     if spending.by_day:
         _show_sums(spending)
-        _show_days(spending)
+        await breathe()
+        await _show_days(spending)
         _show_breakdown(spending)
+        await breathe()
     else:
         _show_nothing(period)
     _show_budgets(budgets(spending.keys, spending.use))
+
+
+def _choosing(studio: Studio, period: Period) -> None:
+    with ui.element("div").classes("smcs-row"):
+        chosen = Select(dict(PERIODS), value=period, label="Period").props("dense outlined data-testid=spend-period")
+        chosen.style("min-width: 12rem").on_value_change(lambda event: ui.navigate.to(f"/spend?period={event.value}"))
+        whose = "All keys." if studio.viewer.is_admin else "What your own key took; administrators see all keys."
+        ui.label(f"{whose} Days are UTC days.").classes("smcs-muted")
 
 
 def _show_nothing(period: Period) -> None:
@@ -116,11 +123,12 @@ def _show_sums(spending: Spending) -> None:
             ui.label(total.caution)
 
 
-def _show_days(spending: Spending) -> None:
+async def _show_days(spending: Spending) -> None:
     today = utc_today()
     with section("By day"), ui.element("div").classes("smcs-grid").props("data-testid=spend-days"):
-        show_plot(daily_plot(spending.by_day, spending.period, today))
-        show_plot(token_plot(spending.by_day, spending.period, today))
+        for plot_of in (daily_plot, token_plot):
+            show_plot(plot_of(spending.by_day, spending.period, today))
+            await breathe()
 
 
 def _show_breakdown(spending: Spending) -> None:
@@ -151,7 +159,7 @@ def _show_budgets(keys: Sequence[KeyBudgets]) -> None:
         if not keys:
             empty_state(
                 "There are no keys, so nothing is limited.",
-                "`smcs keys create NAME --usd-day 5` makes a key with a budget.",
+                "'smcs keys create NAME --usd-day 5' makes a key with a budget.",
             )
             return
         for key in limited[:_BARS_SHOWN]:

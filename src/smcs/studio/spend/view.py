@@ -73,7 +73,7 @@ class Sums:
             return ""
         share = f"{self.unknown:,} of {self.requests:,} requests"
         return (
-            f"The cost of {share} is unknown: an LLM they called has no `price` in the config, or did not say how many "
+            f"The cost of {share} is unknown: an LLM they called has no 'price' in the config, or did not say how many "
             "tokens it took. Sums hold what is known."
         )
 

@@ -1,0 +1,17 @@
+"""What pages are made of."""
+
+from __future__ import annotations
+
+import asyncio
+
+from smcs.studio.frame import breathe
+
+
+async def test_a_breath_lets_a_request_through_all_of_its_steps() -> None:
+    async def request() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    asked = asyncio.create_task(request())
+    await breathe()
+    assert asked.done()
