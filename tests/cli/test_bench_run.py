@@ -140,6 +140,16 @@ def test_published_answers_are_imported(smcs: Callable[..., Any], bench: Callabl
     assert (arm["graded"], arm["failed"], arm["accuracy"]) == (2, 1, 1.0)
 
 
+def test_rows_that_were_answered_with_less_are_counted(bench: Callable[..., Any]) -> None:
+    arguments = ("--record", "s.db", "--strategies", "majority_vote", "--arm", 'one=single:llm="a"')
+    arms = json.loads(bench(*arguments, "--json").out)["arms"]
+    counted = {name: arm["degraded"] for name, arm in arms.items()}
+    assert counted == {"majority_vote": 3, "one": 0}, "without a bank a vote knows nothing about the LLMs"
+    heading, *lines = (line.split() for line in bench(*arguments).out.splitlines()[:3])
+    assert heading[-1] == "degraded"
+    assert {line[0]: int(line[-1]) for line in lines} == counted
+
+
 @pytest.mark.local
 def test_the_example_that_ships_is_replayed_without_a_call(smcs: Callable[..., Any]) -> None:
     if not find_model("all-minilm-l6-v2").downloaded:

@@ -54,6 +54,8 @@ class Progress:
     """Rows whose cost is unknown."""
     missing: int
     failed: int
+    degraded: int
+    """Rows that were answered with less than was asked for, as when an LLM was out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,7 @@ class _Tally:
     """Adds up an arm's rows."""
 
     def __init__(self, arm: str, total: int) -> None:
-        self.progress = Progress(arm, 0, total, 0, 0.0, 0, 0.0, 0, 0, 0)
+        self.progress = Progress(arm, 0, total, 0, 0.0, 0, 0.0, 0, 0, 0, 0)
 
     def add(self, row: Row) -> None:
         before = self.progress
@@ -278,6 +280,7 @@ class _Tally:
             unpriced=before.unpriced + (row.cost_usd is None),
             missing=before.missing + (row.status == "missing"),
             failed=before.failed + (row.status == "failed"),
+            degraded=before.degraded + bool(row.degraded),
         )
 
 

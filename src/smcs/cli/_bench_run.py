@@ -176,16 +176,18 @@ def _print(path: Path, latest: dict[str, Progress], *, as_json: bool) -> None:
                 "known_cost_usd": one.known_cost_usd,
                 "missing": one.missing,
                 "failed": one.failed,
+                "degraded": one.degraded,
             }
             for name, one in latest.items()
         }
         typer.echo(json.dumps({"results": str(path), "arms": arms}, indent=2))
         return
-    table = Table("arm", "questions", "right", "calls", "cost", "missing", "failed", box=None)
+    table = Table("arm", "questions", "right", "calls", "cost", "missing", "failed", "degraded", box=None)
     for name, one in latest.items():
         share = f"{100 * one.score / one.graded:.2f}%" if one.graded else "-"
         cost = dollars(None if one.unpriced else one.known_cost_usd, at_least=one.known_cost_usd)
-        table.add_row(name, str(one.done), share, f"{one.calls:,}", cost, str(one.missing), str(one.failed))
+        lacking = (str(each) for each in (one.missing, one.failed, one.degraded))
+        table.add_row(name, str(one.done), share, f"{one.calls:,}", cost, *lacking)
     stdout().print(table)
     typer.echo(f"{path}: intervals, comparisons and plots come from `smcs bench report {path}`")
 
