@@ -68,6 +68,8 @@ _ROWS_AT_ONCE = 5_000
 _PATIENCE = 120_000
 """Milliseconds that a page may take to show what is waited for."""
 _API_SECONDS = 20.0
+_IDLE = 0.04
+"""Share of a core under which a server counts as idle."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -206,6 +208,16 @@ def ask(page: Page) -> None:
     page.press("[data-testid=question]", "Enter")
 
 
+def settle(pid: int) -> None:
+    """Wait until the server has nothing to do but to keep its connections."""
+    for _ in range(60):
+        used = cpu_seconds(pid)
+        time.sleep(2)
+        if cpu_seconds(pid) - used < 2 * _IDLE:
+            return
+    raise RuntimeError(f"the server uses more than {_IDLE:.0%} of a core with nothing to do")
+
+
 def watchers(browser: Browser, url: str, pid: int, viewers: int) -> dict[str, float]:
     """Measure the server's CPU while people look at a question each that takes some seconds."""
     contexts = [browser.new_context() for _ in range(viewers)]
@@ -215,8 +227,9 @@ def watchers(browser: Browser, url: str, pid: int, viewers: int) -> dict[str, fl
             page.set_default_timeout(_PATIENCE)
             page.goto(url)
             page.wait_for_selector("[data-testid=question]")
-        ask(pages[0])  # the first question under a bank pays for what is learned of it
+        ask(pages[0])  # the first question under a bank pays for what is learned of it, which goes on after its answer
         pages[0].wait_for_selector("[data-testid=step-cost]")
+        settle(pid)
         begun, used = time.perf_counter(), cpu_seconds(pid)
         time.sleep(10)
         idle = (cpu_seconds(pid) - used) / (time.perf_counter() - begun)

@@ -31,6 +31,7 @@ __all__ = (
     "format_count",
     "format_seconds",
     "format_usd",
+    "let_paint",
     "link_to",
     "problem",
     "section",
@@ -54,6 +55,9 @@ _THEME_WORDS: Final[Mapping[bool | None, tuple[str, str]]] = {
 }
 _BREATH_SECONDS: Final = 0.005
 """About as long as a part of a page takes, in which a request of the API comes through all of its steps."""
+
+_PAINT_SECONDS: Final = 0.06
+"""A few frames of a browser on a slow machine."""
 
 _STILL_VALID_SECONDS: Final = 5.0
 """How often an open page asks whether its viewer may still see it."""
@@ -151,6 +155,11 @@ async def _fill(spec: PageSpec, studio: Studio, parameters: Mapping[str, str]) -
 async def breathe() -> None:
     """Let the API's requests go first: await it between the parts of a page, which are made on the same event loop."""
     await asyncio.sleep(_BREATH_SECONDS)
+
+
+async def let_paint() -> None:
+    """Let the browser show what it has: await it before a page's first plot, whose library holds the browser up."""
+    await asyncio.sleep(_PAINT_SECONDS)
 
 
 def _header(spec: PageSpec, menu: Sequence[PageSpec], viewer: Viewer, theme: str | None) -> None:

@@ -15,7 +15,7 @@ from smcs.studio.bank.heat import Cell, Heat, HeatChoice, heat_of
 from smcs.studio.bank.parts import command, turning
 from smcs.studio.bank.questions import Wanted
 from smcs.studio.bank.shown import Shown
-from smcs.studio.frame import breathe, empty_state, figure, format_count, link_to, section
+from smcs.studio.frame import breathe, empty_state, figure, format_count, let_paint, link_to, section
 from smcs.studio.plots import Axis, HeatMap, PlotClick, Table, show_plot
 
 __all__ = ("build", "heat_map")
@@ -34,7 +34,7 @@ async def build(shown: Shown) -> None:
             )
             command(f"smcs bank add-llm --bank={shown.quoted} --fraction=1 NAME")
         return
-    await breathe()
+    await let_paint()
     choice = read_heat(shown.parameters)
     heat = heat_of(shown.info, choice)
     with section("Accuracy by LLM and subject", hint="How many answers of each LLM were right, subject by subject."):

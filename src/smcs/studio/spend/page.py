@@ -10,7 +10,7 @@ from typing import Final
 from nicegui import ui
 
 from smcs.gateway.ledger import KeyRecord, KeyUse, Ledger, SpendBy, SpendRow
-from smcs.studio.frame import PageSpec, Studio, breathe, empty_state, figure, format_count, section
+from smcs.studio.frame import PageSpec, Studio, breathe, empty_state, figure, format_count, let_paint, section
 from smcs.studio.lean import Select
 from smcs.studio.plots import show_plot, show_table
 from smcs.studio.spend.view import (
@@ -81,7 +81,7 @@ async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
     _choosing(studio, period)
     if spending.by_day:
         _show_sums(spending)
-        await breathe()
+        await let_paint()
         await _show_days(spending)
         _show_breakdown(spending)
         await breathe()
