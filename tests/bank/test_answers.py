@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +179,21 @@ async def test_verifying_finds_altered_vectors(bank: QuestionBank, place: Place,
     assert (found.answer_embeddings, found.problems) == (5, ())
     place.execute("bank", statement.format(sum="0" * 64))
     assert any(problem in line for line in bank.verify().problems), bank.verify().problems
+
+
+def test_what_was_read_out_of_answers_is_given_without_their_texts(place: Place) -> None:
+    bank = place.create()
+    bank.add_questions([*(question(i) for i in range(4)), question(4, grader=None)])
+    bank.add_llm("a")
+    given = [(1.0, "läßt ✓ 😀"), (0.0, ""), (None, "B"), (0.5, "C"), (0.0, "D")]
+    graded = [outcome(i, "a", score, response=text) for i, (score, text) in enumerate(given)]
+    graded[4] = replace(graded[4], extracted=None)
+    bank.record(graded)
+    recorded = [each for each in bank.recorded("a") if each.score is not None and each.extracted is not None]
+    expected = [(each.question_id, each.score, each.extracted, len(each.response)) for each in recorded]
+    assert sorted(bank.extracted_answers("a")) == expected
+    assert [length for *_, length in expected] == [8, 0, 1]
+    assert bank.graders() == {each.id: each.grader for each in bank.iter_questions()}
+    assert bank.graders()["q0004"] is None
+    with pytest.raises(BankError, match="not in this bank"):
+        bank.extracted_answers("b")

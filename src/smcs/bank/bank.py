@@ -163,6 +163,24 @@ class QuestionBank(NotedBank):
             reads.check_llms(connection, [llm])
             return tuple(reads.recorded(connection, llm))
 
+    def extracted_answers(self, llm: str) -> list[tuple[str, float, str, int]]:
+        """Return what was read out of an LLM's graded answers, in no order: much faster than `recorded`.
+
+        Returns:
+            Question id, score, extracted answer, and the characters of the text it was read out of (0: not kept).
+
+        Raises:
+            BankError: The LLM is not in the bank.
+        """
+        with self._read() as connection:
+            reads.check_llms(connection, [llm])
+            return reads.extracted_answers(connection, llm)
+
+    def graders(self) -> dict[str, str | None]:
+        """Return question id -> the grader of its answers, for all questions; `None` where the bank names none."""
+        with self._read() as connection:
+            return reads.graders(connection)
+
     def outcomes_on(self, question_id: str) -> tuple[Outcome, ...]:
         """Return the outcomes of all LLMs on one question, sorted by name; none if it is not in the bank."""
         with self._read() as connection:

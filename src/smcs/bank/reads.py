@@ -28,7 +28,9 @@ __all__ = (
     "embedder_names",
     "embedder_row",
     "existing_questions",
+    "extracted_answers",
     "fresh_embedding_ids",
+    "graders",
     "ids_without_embedding",
     "llm_names",
     "manifest_row",
@@ -169,6 +171,25 @@ def recorded(connection: Connection, llm: str) -> Iterator[Outcome]:
         statement = select(table).where(table.c.llm == llm, table.c.question_id.in_(chunk))
         rows = connection.execute(statement).mappings()
         yield from sorted((outcome_of(row) for row in rows), key=lambda outcome: outcome.question_id)
+
+
+def extracted_answers(connection: Connection, llm: str) -> list[tuple[str, float, str, int]]:
+    """Return what was read out of an LLM's graded answers, in no order.
+
+    Returns:
+        Question id, score, extracted answer and the characters of the text it was read out of.
+    """
+    table = schema.outcomes
+    statement = select(table.c.question_id, table.c.score, table.c.extracted, func.length(table.c.response)).where(
+        table.c.llm == llm, table.c.score.is_not(None), table.c.extracted.is_not(None)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(statement)]
+
+
+def graders(connection: Connection) -> dict[str, str | None]:
+    """Return question id -> the grader of its answers, `None` where the bank names none."""
+    table = schema.questions
+    return {row[0]: row[1] for row in connection.execute(select(table.c.id, table.c.grader))}
 
 
 def outcomes_on(connection: Connection, question_id: str) -> tuple[Outcome, ...]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from functools import cache
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -22,7 +23,7 @@ from smcs.grading import find_number
 from smcs.posterior import Shrinkage, VoteWorth, fit_vote_worth
 from smcs.strategies.per_bank import PerBank
 from smcs.strategies.votes_file import load_votes, save_votes, votes_path
-from smcs.types import GraderName, Outcome
+from smcs.types import GraderName
 
 __all__ = ("UNVOTABLE", "Ballots", "Guard", "independent_worth", "learn_votes", "read_ballots")
 
@@ -166,11 +167,12 @@ def read_ballots(bank: QuestionBank, embedder: str, names: Sequence[str]) -> Bal
     """
     index = bank.index(embedder)
     ids = index.ids.take(np.arange(len(index.ids)))
-    votable = {question.id for question in bank.iter_questions() if question.grader not in UNVOTABLE}
-    rows = {question_id: row for row, question_id in enumerate(ids) if question_id in votable}
+    graders = bank.graders()
+    rows = {each: row for row, each in enumerate(ids) if each in graders and graders[each] not in UNVOTABLE}
+    spelled = cache(_spelled)
     columns: dict[str, tuple[dict[int, Hashable], dict[int, int]]] = {}
     for name in sorted(set(names) & set(bank.llms)):
-        answers, lengths = _column(bank.recorded(name), rows)
+        answers, lengths = _column(bank.extracted_answers(name), rows, spelled)
         if len(answers) >= _FEWEST_ANSWERS:
             columns[name] = (answers, lengths)
     votes = np.full((len(ids), len(columns)), -1, dtype=np.intp)
@@ -187,17 +189,19 @@ def read_ballots(bank: QuestionBank, embedder: str, names: Sequence[str]) -> Bal
     return Ballots(tuple(columns), votes[used], measured[used], vectors, tuple(ids[row] for row in used))
 
 
-def _column(outcomes: Sequence[Outcome], rows: Mapping[str, int]) -> tuple[dict[int, Hashable], dict[int, int]]:
+def _column(
+    recorded: Sequence[tuple[str, float, str, int]], rows: Mapping[str, int], spelled: Callable[[str], Hashable]
+) -> tuple[dict[int, Hashable], dict[int, int]]:
     """Return one LLM's answer (`None` is the right one) and the length of its text, by row."""
     answers: dict[int, Hashable] = {}
     lengths: dict[int, int] = {}
-    for outcome in outcomes:
-        row = rows.get(outcome.question_id)
-        if row is None or outcome.score is None or outcome.extracted is None:
+    for question_id, score, extracted, length in recorded:
+        row = rows.get(question_id)
+        if row is None:
             continue
-        answers[row] = None if outcome.score > _RIGHT else _spelled(outcome.extracted)
-        if outcome.response:
-            lengths[row] = len(outcome.response)
+        answers[row] = None if score > _RIGHT else spelled(extracted)
+        if length:
+            lengths[row] = length
     return answers, lengths
 
 
