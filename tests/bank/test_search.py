@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from helpers_bank import EMBEDDER, fill, question, reference_search, small_bank
 from smcs.bank import QuestionBank
-from smcs.bank.index import BankIndex, QuestionIds
+from smcs.bank.index import BankIndex, QuestionIds, load_index
 from smcs.bank.quantized import load_quantized
 from smcs.bank.search import Selection, search, search_many, similarities
 from smcs.errors import BankError, InputError, MissingExtraError
@@ -199,3 +201,15 @@ def test_the_llms_that_searches_know_follow_a_change_and_a_refresh(tmp_path: Pat
         assert bank.searched_llms == bank.llms == (*other.searched_llms, "zeta")
         other.refresh()
         assert other.searched_llms == bank.llms
+
+
+def test_the_llms_that_searches_know_do_not_wait_for_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_bank(tmp_path / "bank.db") as bank, ThreadPoolExecutor() as threads:
+        bank.refresh()
+
+        def loading(connection: Connection, embedder: str | None) -> BankIndex:
+            assert threads.submit(lambda: bank.searched_llms).result(timeout=20) == bank.llms
+            return load_index(connection, embedder)
+
+        monkeypatch.setattr("smcs.bank.searching.load_index", loading)
+        assert bank.search(np.ones(16)).llms == bank.searched_llms

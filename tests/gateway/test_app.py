@@ -45,6 +45,143 @@ async def test_a_collaboration_answers_as_one_model_and_says_where_its_answer_co
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_every_strategy_is_a_model(tmp_path: Path, strategy: str) -> None:
+    async with gateway(tmp_path) as served:
+        answer = await served.chat(f"smcs/{strategy}")
+        stream = await served.stream(f"smcs/{strategy}")
+        [first, second] = await served.rows()
+    assert answer.status == 200
+    assert answer.text == "It is 7."
+    assert answer.smcs["strategy"] == strategy
+    assert stream.joined() == "It is 7."
+    assert stream.done
+    assert stream.smcs["strategy"] == strategy
+    assert (first.strategy, first.status, first.streamed, second.streamed) == (strategy, "ok", False, True)
+
+
+async def test_an_llm_answers_under_its_own_name_as_it_is(tmp_path: Path) -> None:
+    script = {"beta": {"text": "Beta says {messages}.", "reasoning": "hm"}}
+    async with upstream(script) as up, gateway(tmp_path, llms=pool(up.base_url)) as served:
+        answer = await served.chat(
+            "beta", logprobs=True, top_logprobs=2, n=2, stop=["X"], temperature=0.5, vendor_field={"a": [1]}
+        )
+        [row] = await served.rows()
+        [sent] = up.requests
+    message = answer.json["choices"][1]["message"]
+    assert answer.json["model"] == "beta"
+    assert answer.text == "Beta says 1."
+    assert message["reasoning_content"] == "hm"
+    assert answer.json["choices"][1]["logprobs"]["content"][0]["bytes"] == [66, 101, 116, 97]
+    assert answer.json["id"] == f"chatcmpl-{row.id}"
+    assert answer.smcs["strategy"] == answer.headers["x-smcs-strategy"] == "pass_through"
+    assert (sent["stop"], sent["temperature"], sent["vendor_field"], sent["n"]) == (["X"], 0.5, {"a": [1]}, 2)
+    assert "smcs" not in sent
+    assert (row.strategy, row.model, row.calls) == ("", "beta", 1)
+
+
+async def test_an_llm_may_answer_without_a_text(tmp_path: Path) -> None:
+    async with upstream({"beta": {"text": ""}}) as up, gateway(tmp_path, llms=pool(up.base_url)) as served:
+        answer = await served.chat("beta")
+        stream = await served.stream("beta")
+        rows = await served.rows()
+    assert answer.status == 200
+    assert answer.json["choices"][0]["message"]["content"] is None
+    assert stream.finish == "stop"
+    assert stream.done
+    assert [row.status for row in rows] == ["ok", "ok"]
+
+
+async def test_what_a_request_says_reaches_every_llm(tmp_path: Path) -> None:
+    form = {"type": "json_object"}
+    asked: dict[str, Any] = {
+        "stop": ["END"],
+        "temperature": 0.2,
+        "top_p": 0.5,
+        "presence_penalty": 0.1,
+        "response_format": form,
+    }
+    async with upstream() as up, gateway(tmp_path, llms=pool(up.base_url)) as served:
+        answer = await served.chat("smcs/smcs", max_completion_tokens=40, seed=5, **asked)
+        bodies = list(up.requests)
+    assert answer.status == 200
+    assert len(bodies) > 3
+    assert {body["model"] for body in bodies} == {"alpha", "beta", "gamma"}
+    for body in bodies:
+        assert {name: body[name] for name in asked} == asked
+        assert body["max_tokens"] == 40
+
+
+@pytest.mark.parametrize("model", ["smcs", "smcs/rps", "alpha", "beta"])
+async def test_a_configured_token_limit_is_never_raised(tmp_path: Path, model: str) -> None:
+    llms = {"alpha": {"sampling": {"max_tokens": 30}}, "beta": {"sampling": {"max_tokens": 30}}}
+    async with upstream() as up, gateway(tmp_path, llms=pool(up.base_url, **llms)) as served:
+        for limit in ({}, {"max_tokens": 4_000}, {"max_completion_tokens": 4_000}):
+            assert (await served.post(CHAT, {"model": model, "messages": user(), **limit})).status == 200
+        sent = [body[name] for body in up.requests for name in ("max_tokens", "max_completion_tokens") if name in body]
+    assert sent
+    assert set(sent) == {30}
+
+
+async def test_n_gives_the_next_best_answers_that_say_something_else(tmp_path: Path) -> None:
+    llms = pool(
+        alpha={"script": {"replies": ["The answer is 7.", "The answer is 8.", "The answer is 9."]}},
+        beta={"script": {"replies": ["The answer is 7."]}},
+    )
+    async with gateway(tmp_path, llms=llms) as served:
+        answer = await served.chat("smcs/smcs", n=3)
+        again = await served.chat("beta", n=3)
+        stream = await served.stream("smcs/smcs", n=3)
+    texts = [choice["message"]["content"] for choice in answer.json["choices"]]
+    assert 1 < len(texts) <= 3
+    assert len(set(texts)) == len(texts)
+    assert [choice["index"] for choice in answer.json["choices"]] == list(range(len(texts)))
+    assert len(again.json["choices"]) == 3
+    assert len({stream.joined(index=i) for i in range(3)} - {""}) > 1
+
+
+async def test_conversations_reach_llms_and_the_search_as_documented(tmp_path: Path) -> None:
+    turns = [
+        {"role": "developer", "content": "Be short."},
+        {"role": "user", "content": [{"type": "text", "text": QUESTION}]},
+        {"role": "assistant", "content": "7"},
+        {"role": "user", "content": "and twice that?"},
+    ]
+    async with upstream() as up, gateway(tmp_path, llms=pool(up.base_url)) as served:
+        answer = await served.post(CHAT, {"model": "smcs", "messages": turns, "smcs": {"explain": True}})
+        sent = up.requests[0]["messages"]
+    run = answer.smcs["run"]
+    assert run["query"]["text"] == f"{QUESTION}\nand twice that?"
+    assert run["support"][0]["task"] == "sums"
+    assert [turn["role"] for turn in sent] == ["system", "user", "assistant", "user"]
+
+
+async def test_options_choose_who_is_asked_and_who_merges(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as served:
+
+        async def run(**options: Any) -> dict[str, Any]:
+            found = await served.chat("smcs/smcs", smcs={"explain": True, **options})
+            assert found.status == 200, found.body
+            record: dict[str, Any] = found.smcs["run"]
+            return record
+
+        excluded = await run(exclude=["alpha"], aggregator="beta")
+        included = await run(include=["beta", "gamma"])
+        merged = await run(include=["beta"], aggregator="gamma")
+        capped = await run(max_calls=2)
+        small = await run(k=2, n=1, drop=0)
+        other = await served.chat("smcs", smcs={"strategy": "majority_vote", "profile": "fast"})
+    assert {attempt["llm"] for attempt in excluded["attempts"]} == {"beta", "gamma"}
+    assert excluded["candidates"][0]["llm"] == "beta"
+    # who was not included is not shown the question, be it to merge
+    assert {attempt["llm"] for attempt in included["attempts"]} == {"beta", "gamma"}
+    assert {a["llm"] for a in merged["attempts"] if a["stage"] == "aggregation"} == {"gamma"}
+    assert capped["calls"] <= 2
+    assert capped["degraded"]
+    assert (small["settings"]["k"], small["settings"]["n"], len(small["candidates"])) == (2, 1, 1)
+    assert other.smcs["strategy"] == "majority_vote"
+
+
 async def test_parts_of_the_method_are_left_out_where_the_strategy_has_them(tmp_path: Path) -> None:
     text = "gateway: {models: {bare: {strategy: smcs, parameters: {without: [perplexity]}}}}"
     async with gateway(tmp_path, text) as served:

@@ -35,6 +35,7 @@ class SearchingBank(BankCore):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._lock = threading.Lock()
+        self._names_lock = threading.Lock()  # Its own: names are read on an event loop, and an index loads for seconds.
         self._indexes: dict[str | None, BankIndex] = {}
         self._llms: tuple[str, ...] | None = None
         self._shown: dict[str, Question] = {}
@@ -44,11 +45,11 @@ class SearchingBank(BankCore):
     @property
     def searched_llms(self) -> tuple[str, ...]:
         """Names of the LLMs, sorted, as searches know them: from memory after the first time, until `refresh`."""
-        llms = self._llms
-        if llms is None:
-            with self._lock, self._read() as connection:
-                llms = self._llms = reads.llm_names(connection)
-        return llms
+        with self._names_lock:
+            if self._llms is None:
+                with self._read() as connection:
+                    self._llms = reads.llm_names(connection)
+            return self._llms
 
     def search(
         self,
@@ -145,10 +146,11 @@ class SearchingBank(BankCore):
         """Let the next search see what other processes, or other objects in this one, have written since."""
         with self._lock:
             self._indexes.clear()
-            self._llms = None
             self._shown = {}
             self._quantized.clear()
             self._estimates.clear()
+        with self._names_lock:
+            self._llms = None
 
     def _index(self, embedder: str | None) -> BankIndex:
         with self._lock:
