@@ -32,6 +32,7 @@ __all__ = (
     "QUESTION",
     "TOOL",
     "Answer",
+    "ManualServer",
     "ServeProcess",
     "Served",
     "Stream",
@@ -216,7 +217,7 @@ class Stream:
         return found[0]
 
 
-class _Server(uvicorn.Server):
+class ManualServer(uvicorn.Server):
     """A server that leaves the signals of the process alone and stops at once."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -239,7 +240,7 @@ class Served:
     app: FastAPI
     url: str
     session: aiohttp.ClientSession
-    server: _Server
+    server: ManualServer
 
     @property
     def gateway(self) -> Gateway:
@@ -337,7 +338,7 @@ async def gateway(
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=stop_seconds
     )
-    server = _Server(config)
+    server = ManualServer(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         async with asyncio.timeout(_PATIENCE):
@@ -380,14 +381,15 @@ async def serve_process(folder: Path, config: Mapping[str, Any], *arguments: str
     Args:
         folder: Where its config and state are.
         config: The config file, without what `found_config` adds.
-        arguments: Further ones.
+        arguments: Further ones; without `--studio` the API is served alone.
     """
+    pages = () if "--studio" in arguments else ("--no-studio",)
     await put_bank(folder)
     path = folder / "smcs.yaml"
     path.write_text(yaml.safe_dump(dict(config)))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from smcs.cli import main; main()", "serve"),
-        *("--config", str(path), "--port", "0", *arguments),
+        *("--config", str(path), "--port", "0", *pages, *arguments),
         stderr=asyncio.subprocess.PIPE,
     )
     served = ServeProcess(process, "", path)

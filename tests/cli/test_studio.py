@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-import smcs
 from smcs.cli.app import app
-from smcs.cli.serve import find_studio
+from smcs.cli.serve import _NEEDED, has_studio, run
 from smcs.config import FoundConfig, find_config
 from smcs.errors import MissingExtraError
+from smcs.gateway.serving import Serving
+from smcs.studio.mounting import add_studio
 
 CONFIG = """
 pool:
@@ -69,23 +75,41 @@ def test_a_gateway_that_runs_already_is_only_opened(
     assert opened == [f"http://localhost:{running}/"]
 
 
-def test_otherwise_it_is_served_with_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[object] = []
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments, **_: served.append(arguments[2]))
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
+    """Return what would be served, how often."""
+    calls: list[Mapping[str, Any]] = []
+    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *_, **how: calls.append(how))
+    monkeypatch.setattr("smcs.gateway.annex.keeper.Keeper", lambda *_, **__: nullcontext("a keeper"))
+    return calls
+
+
+def test_otherwise_it_is_served_with_the_studio(served: list[Mapping[str, Any]], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["studio", "--no-browser", "-c", config(tmp_path, 0)])
     assert done.exit_code == 0, done.output
-    assert served == [find_studio(required=True)]
+    assert served == [{"keeper": "a keeper", "extension": None, "note": ""}]
 
 
 @pytest.mark.parametrize(("flags", "has_pages"), [([], True), (["--no-studio"], False), (["--studio"], True)])
 def test_serving_with_and_without_pages(
-    flags: list[str], has_pages: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flags: list[str], has_pages: bool, served: list[Mapping[str, Any]], tmp_path: Path
 ) -> None:
-    served: list[object] = []
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda *arguments, **_: served.append(arguments[2]))
     done = CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0), *flags])
     assert done.exit_code == 0, done.output
-    assert [each is not None for each in served] == [has_pages]
+    assert [each["keeper"] is not None for each in served] == [has_pages]
+
+
+@pytest.mark.parametrize(("workers", "said"), [(1, ""), (2, "the studio is off")])
+def test_where_connections_cannot_be_handed_over_one_process_makes_pages_too(
+    workers: int, said: str, served: list[Mapping[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("socket.send_fds")
+    serving = Serving(config=config(tmp_path, 0), workers=workers)
+    run(serving, serving.found(), studio=True)
+    [how] = served
+    assert how["keeper"] is None
+    assert how["extension"] is (add_studio if workers == 1 else None)
+    assert how["note"].startswith(said)
 
 
 @pytest.mark.parametrize("command", [["serve"], ["studio", "--no-browser"]])
@@ -96,44 +120,38 @@ def test_the_config_is_read_once(command: list[str], tmp_path: Path, monkeypatch
         read.append(find_config(path))
         return read[-1]
 
-    monkeypatch.setattr("smcs.gateway.serve.find_config", reading)
+    monkeypatch.setattr("smcs.gateway.serving.find_config", reading)
     monkeypatch.setattr("smcs.gateway.serve._run", lambda *_: None)
+    monkeypatch.setattr("smcs.gateway.annex.keeper.Keeper", lambda *_, **__: nullcontext())
     done = CliRunner().invoke(app, [*command, "-c", config(tmp_path, 0)])
     assert done.exit_code == 0, done.output
     assert len(read) == 1
 
 
-def _studio_modules() -> list[str]:
-    return [name for name in sys.modules if name.startswith("smcs.studio")]
+def test_the_missing_extra_is_named(
+    served: list[Mapping[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert has_studio(required=True)
+    monkeypatch.setitem(sys.modules, "nicegui", None)
+    assert not has_studio(required=False)
+    done = CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0)])
+    assert done.exit_code == 0, done.output
+    assert served[0]["keeper"] is None
+    assert "smcs[studio]" in served[0]["note"]
+    with pytest.raises(MissingExtraError, match=r"smcs\[studio\]"):
+        has_studio(required=True)
 
 
-@contextmanager
-def without(module: str) -> Iterator[None]:
-    """Have a module missing and the studio not imported yet; afterwards all is as it was."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smcs, "studio", None, raising=False)
-        for name in _studio_modules():
-            patch.delitem(sys.modules, name)
-        patch.setitem(sys.modules, module, None)
-        try:
-            yield
-        finally:
-            for name in _studio_modules():
-                del sys.modules[name]
+def test_all_that_the_extra_installs_is_looked_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[^\w-]", line)[0] for line in project["optional-dependencies"]["studio"]} - {"smcs"}
+    by_module = packages_distributions()
+    known = {name.lower().replace("_", "-") for module in _NEEDED for name in by_module[module]}
+    assert known & wanted == wanted
 
 
-def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[tuple[object, str]] = []
-    monkeypatch.setattr("smcs.gateway.serve.serve", lambda _, __, pages, *, note: served.append((pages, note)))
-    with without("nicegui"):
-        assert find_studio(required=False) is None
-        CliRunner().invoke(app, ["serve", "-c", config(tmp_path, 0)])
-        with pytest.raises(MissingExtraError, match=r"smcs\[studio\]"):
-            find_studio(required=True)
-    assert served[0][0] is None
-    assert "smcs[studio]" in served[0][1]
-
-
-def test_a_broken_studio_is_not_taken_for_a_missing_one() -> None:
-    with without("smcs.studio.door"), pytest.raises(ModuleNotFoundError, match="door"):
-        find_studio(required=False)
+def test_whoever_answers_the_api_does_not_import_the_pages() -> None:
+    script = "import sys, smcs.gateway.serve; from smcs.cli.serve import has_studio; print(has_studio(required=True)); "
+    script += "print([name for name in sys.modules if name.startswith(('nicegui', 'smcs.studio'))])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n[]\n"

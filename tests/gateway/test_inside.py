@@ -1,11 +1,13 @@
-"""Questions asked in the gateway's own process: the same ledger, limits and refusals as over HTTP."""
+"""Questions asked by pages, in the gateway's process and from another: ledger, limits, refusals are those of HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,35 @@ import pytest
 
 from helpers_gateway import QUESTION, Served, gateway, pool, user
 from helpers_upstream import Upstream, upstream
+from smcs.gateway.annex.answering import answering
+from smcs.gateway.annex.calling import DistantDesk
+from smcs.gateway.desk import Desk, OwnDesk
 from smcs.gateway.errors import GatewayError
-from smcs.gateway.inside import ENDPOINT, Asked, Listener, ask, build_request
+from smcs.gateway.inside import ENDPOINT, Asked, Listener, build_request
 from smcs.gateway.ledger import KeyRecord, Ledger, LedgerUnavailableError
-from smcs.gateway.protocol import SmcsOptions, parse_chat
+from smcs.gateway.protocol import ChatRequest, SmcsOptions, parse_chat
 from smcs.run import AnswerBegins, Event, RunFinished, RunStarted, TextArrived
 from smcs.types import Message, Sampling
 
+DESKS: dict[str, Callable[[Served, Path], Desk]] = {
+    "own": lambda served, _: OwnDesk(served.gateway),
+    "distant": lambda _, folder: DistantDesk(folder),
+}
+desk_of = DESKS["own"]
+"""Where questions are asked."""
+
 HANG: dict[str, Mapping[str, Any]] = {"*": {"behaviour": "hang"}}
+
+
+@pytest.fixture(params=sorted(DESKS), autouse=True)
+def _desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "desk_of", DESKS[request.param])
+
+
+async def asked_at_desk(served: Served, request: ChatRequest, key: KeyRecord | None, **options: Any) -> Asked:
+    with tempfile.TemporaryDirectory() as name:
+        async with answering(served.gateway, Path(name)):
+            return await desk_of(served, Path(name)).ask(request, key, **options)
 
 
 async def record_of(served: Served, text: str | None) -> KeyRecord | None:
@@ -32,7 +55,7 @@ async def inside(served: Served, model: str = "smcs", *, key: str | None = None,
     """Ask what `Served.chat` would send."""
     listener = body.pop("listener", None)
     request = parse_chat(json.dumps({"model": model, "messages": user(), **body}).encode())
-    return await ask(served.gateway, request, await record_of(served, key), listener=listener)
+    return await asked_at_desk(served, request, await record_of(served, key), listener=listener)
 
 
 async def refusal(served: Served, model: str = "smcs", **body: Any) -> dict[str, Any]:
@@ -124,7 +147,7 @@ async def test_what_is_refused_over_http_is_refused_inside_in_the_same_words(tmp
         record = await record_of(served, wide)
         await served.gateway.ledger.revoke_key("wide")
         with pytest.raises(GatewayError, match="not valid, or was revoked") as revoked:
-            await ask(served.gateway, build_request("smcs", [Message("user", QUESTION)]), record)
+            await asked_at_desk(served, build_request("smcs", [Message("user", QUESTION)]), record)
         await nothing_is_left(served, up)
     assert found == {
         (401, "invalid_api_key"),
@@ -218,11 +241,11 @@ async def test_nothing_is_taken_from_the_cache_or_from_others(tmp_path: Path) ->
 async def test_the_id_may_be_chosen(tmp_path: Path) -> None:
     request = build_request("smcs", [Message("user", QUESTION)])
     async with gateway(tmp_path) as served:
-        asked = await ask(served.gateway, request, None, run_id="ab" * 16)
+        asked = await asked_at_desk(served, request, None, run_id="ab" * 16)
         [row] = await served.rows()
         for wrong in ("", "x", "AB" * 16):
             with pytest.raises(GatewayError, match="32 hexadecimal digits"):
-                await ask(served.gateway, request, None, run_id=wrong)
+                await asked_at_desk(served, request, None, run_id=wrong)
     assert asked.run_id == row.id == "ab" * 16
 
 

@@ -15,7 +15,8 @@ from helpers_gateway import CHAT, found_config, gateway, pool, put_bank, serve_p
 from helpers_upstream import upstream
 from smcs.errors import BankError, ConfigError, InputError
 from smcs.gateway.ledger import KeyLimits, Ledger
-from smcs.gateway.serve import Serving, _check_keys, serve
+from smcs.gateway.serve import _check_keys, serve
+from smcs.gateway.serving import Serving
 
 LONG = {"*": {"text": " ".join(["word"] * 40), "pause": 0.02}}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import uvicorn
 
-from smcs.gateway.serve import _ending_well, _Server
+from smcs.gateway.serve import Server, _ending_well
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -19,7 +19,7 @@ async def nothing(*_: Any) -> None:
 def test_a_server_that_was_told_to_stop_returns() -> None:
     before = [signal.getsignal(number) for number in STOPS]
     for number in STOPS:
-        server = _Server(uvicorn.Config(nothing, log_config=None))
+        server = Server(uvicorn.Config(nothing, log_config=None))
         with server.capture_signals():
             signal.raise_signal(number)
             assert server.should_exit

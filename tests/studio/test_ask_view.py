@@ -16,7 +16,8 @@ from helpers_methods import KNOWN, says
 from helpers_runs import watch
 from helpers_strategies import SETTINGS, make_bank
 from smcs.bank import QuestionBank
-from smcs.gateway.state import Gateway
+from smcs.gateway.desk import Desk
+from smcs.gateway.reception import Reception
 from smcs.run import AttemptFinished, TextArrived
 from smcs.studio.ask import Fold, Progress, RunView, of_run
 from smcs.studio.ask.state import Answer, Call, PoolRow
@@ -47,7 +48,7 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
 def viewed(client: Client) -> RunView:
     # Nothing of the gateway is touched before somebody says what they think of an answer.
     with client:
-        return RunView(Studio(cast("Gateway", None), Viewer(None)))
+        return RunView(Studio(cast("Reception", None), Viewer(None), cast("Desk", None)))
 
 
 def is_shown(element: Element) -> bool:

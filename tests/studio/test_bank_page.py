@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from helpers_bank import outcome, question, small_bank
 from smcs.bank import QuestionBank
-from smcs.gateway.state import Gateway
+from smcs.gateway.desk import Desk
+from smcs.gateway.reception import Reception
 from smcs.strategies import Settings
 from smcs.studio.bank import PAGE
 from smcs.studio.bank.addresses import address, question_address
@@ -80,7 +81,8 @@ async def show(bank: QuestionBank | None, *, admin: bool = True, named: str = "b
     client = Client(page("/bank"), request=None)
     try:
         with client:
-            await PAGE.build(Studio(cast("Gateway", SimpleNamespace(service=service)), viewer), parameters)
+            gateway = cast("Reception", SimpleNamespace(service=service))
+            await PAGE.build(Studio(gateway, viewer, cast("Desk", None)), parameters)
         assert service.users == 0
         elements = list(client.elements.values())
         return Shot(

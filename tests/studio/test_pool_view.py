@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import pytest
 
+from smcs.gateway.desk import Circuit
 from smcs.gateway.ledger import LLMUse, Switch
 from smcs.llms import LLM, Member
 from smcs.studio.pool.authors import Authors
-from smcs.studio.pool.view import Circuit, PoolFacts, last_aggregator, pool_page, pool_rows, summary
+from smcs.studio.pool.view import PoolFacts, last_aggregator, pool_page, pool_rows, summary
 from smcs.types import AttemptStatus, Capabilities, Price
 
 NOBODY = cast("LLM", None)

@@ -11,6 +11,7 @@ from helpers_gateway import QUESTION, gateway, pool
 from helpers_ledger import full_run
 from helpers_upstream import upstream
 from smcs.errors import InputError
+from smcs.gateway.desk import OwnDesk
 from smcs.gateway.errors import GatewayError
 from smcs.gateway.models import PassThrough, VirtualModel
 from smcs.run import Query, Run
@@ -140,7 +141,7 @@ async def test_rerun_is_a_new_run_in_the_ledger(tmp_path: Path) -> None:
         assert stored is not None
         assert stored.record is not None
         models = served.gateway.service.models
-        rerun = Rerun(served.gateway, None)
+        rerun = Rerun(OwnDesk(served.gateway), None)
         request = to_request(
             stored.record, replace(of_run(stored.record, "smcs"), k=1, without=("perplexity",)), models.get("smcs")
         )
@@ -164,7 +165,7 @@ async def test_rerun_is_a_new_run_in_the_ledger(tmp_path: Path) -> None:
 
 async def test_rerun_can_be_stopped_and_refused(tmp_path: Path) -> None:
     async with upstream(script={"*": {"behaviour": "hang"}}) as up, gateway(tmp_path, llms=pool(up.base_url)) as served:
-        rerun = Rerun(served.gateway, None)
+        rerun = Rerun(OwnDesk(served.gateway), None)
         with pytest.raises(GatewayError):
             await rerun.run(to_request(recorded(), Again("nope"), None))
         running = asyncio.create_task(rerun.run(to_request(recorded(), Again("alpha"), PASSED)))

@@ -47,7 +47,7 @@ async def write(ledger: Ledger, made: Entry, key: KeyRecord | None = None) -> st
 
 
 def studio(ledger: Ledger, key: KeyRecord | None = None) -> Studio:
-    return Studio(cast("Any", Kept(ledger)), Viewer(key))
+    return Studio(cast("Any", Kept(ledger)), Viewer(key), cast("Any", None))
 
 
 def request(query: str = "", **path: str) -> Request:

@@ -26,14 +26,10 @@ def studio(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Serve the studio on this machine and open it; or open the one that runs already."""
-    from smcs.cli.serve import find_studio
-    from smcs.errors import MissingExtraError
+    from smcs.cli.serve import has_studio, run
+    from smcs.gateway.serving import Serving
 
-    try:
-        from smcs.gateway.serve import Serving, serve
-    except ImportError as error:
-        raise MissingExtraError("The studio", "studio") from error
-    extension = find_studio(required=True)
+    has_studio(required=True)
     serving = Serving(config=None if config is None else str(config), bank=bank, port=port)
     found = serving.found()
     gateway = found.config.gateway
@@ -45,7 +41,7 @@ def studio(
         return
     if browser and gateway.port:
         threading.Thread(target=_open_when_up, args=(url,), name="open the studio", daemon=True).start()
-    serve(serving, found, extension)
+    run(serving, found, studio=True)
 
 
 def _is_up(url: str) -> bool:

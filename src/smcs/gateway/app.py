@@ -40,7 +40,7 @@ from smcs.gateway.state import Gateway
 from smcs.gateway.unrouted import Unrouted
 from smcs.gateway.voices import ChatVoice, ResponseVoice
 
-__all__ = ("create_app",)
+__all__ = ("create_app", "surround")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -97,11 +97,16 @@ def create_app(
         redirect_slashes=False,
     )
     _add_routes(app)
+    surround(app)
+    app.add_middleware(Unrouted)
+    return app
+
+
+def surround(app: FastAPI) -> None:
+    """Have an application say in the API's words what it cannot answer, and put headers on every response."""
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _bug)
     app.add_middleware(_Surrounding)
-    app.add_middleware(Unrouted)
-    return app
 
 
 def _add_routes(app: FastAPI) -> None:

@@ -19,12 +19,11 @@ from smcs.gateway.accounting import GONE
 from smcs.gateway.embedding import Embedding
 from smcs.gateway.errors import broken, forbidden, stopping
 from smcs.gateway.feedback import FeedbackRequest, give
-from smcs.gateway.holding import bounded
 from smcs.gateway.http import ClientGoneError, error_response, json_response, read_body
-from smcs.gateway.inquiry import check_models, told
+from smcs.gateway.inquiry import told
+from smcs.gateway.inside import estimate
 from smcs.gateway.ledger import KeyLimits, KeyRecord, LedgerUnavailableError
 from smcs.gateway.models import PassThrough, VirtualModel
-from smcs.gateway.plan import plan_request
 from smcs.gateway.protocol import (
     ModelCard,
     model_list,
@@ -124,10 +123,7 @@ class Endpoints:
                 await service.prepare()
                 request = parse_chat(body, passes_through=_passes_through(service))
                 visit.model = request.model
-                check_models(request, _limits(key))
-                plan = plan_request(request, service)
-                service.check_not_off(plan.spec.named(plan.settings))
-                expected = (await bounded(plan, request, priced=_limits(key).priced)).estimate
+                expected = await estimate(service, request, key)
                 return json_response({"object": "estimate", "model": request.model, **asdict(expected)})
 
         return await self._guarded(http, work, visit)

@@ -19,14 +19,18 @@ from smcs.gateway.accounting import Account
 from smcs.gateway.errors import invalid_request, stopping
 from smcs.gateway.exchange import Listener
 from smcs.gateway.history import RUN_ID
-from smcs.gateway.inquiry import Inquiry
-from smcs.gateway.ledger import KeyRecord
+from smcs.gateway.holding import bounded
+from smcs.gateway.inquiry import Inquiry, check_models
+from smcs.gateway.ledger import KeyLimits, KeyRecord
+from smcs.gateway.plan import plan_request
 from smcs.gateway.protocol import ChatRequest, SmcsOptions, parse_chat
+from smcs.gateway.service import Service
 from smcs.gateway.state import Gateway
 from smcs.run import Event, Run
+from smcs.strategies import CallEstimate
 from smcs.types import Message, Sampling
 
-__all__ = ("ENDPOINT", "Asked", "Listener", "ask", "build_request")
+__all__ = ("ENDPOINT", "Asked", "Listener", "ask", "build_request", "estimate", "guarded")
 
 _log = logging.getLogger(__name__)
 
@@ -119,8 +123,27 @@ async def ask(
     if run_id is not None and not RUN_ID.fullmatch(run_id):
         raise invalid_request(f"A run's id is 32 hexadecimal digits, got {run_id!r:.80}.")
     account = Account(gateway, ENDPOINT, run_id=run_id)
-    guarded = None if listener is None else _guarded(listener)
-    return await gateway.attend(_answered(gateway, account, request, key, guarded), "ask")
+    heard = None if listener is None else guarded(listener)
+    return await gateway.attend(_answered(gateway, account, request, key, heard), "ask")
+
+
+async def estimate(service: Service, request: ChatRequest, key: KeyRecord | None) -> CallEstimate:
+    """Return what a request is expected to take; no LLM is called.
+
+    Args:
+        service: What would answer; in use.
+        request: What would be asked.
+        key: Whose question it would be; `None` where the server asks for no key.
+
+    Raises:
+        SmcsError: It would be refused.
+    """
+    limits = KeyLimits() if key is None else key.limits
+    await service.prepare()
+    check_models(request, limits)
+    plan = plan_request(request, service)
+    service.check_not_off(plan.spec.named(plan.settings))
+    return (await bounded(plan, request, priced=limits.priced)).estimate
 
 
 async def _answered(
@@ -147,7 +170,7 @@ async def _answered(
         raise failure from error
 
 
-def _guarded(listener: Listener) -> Listener:
+def guarded(listener: Listener) -> Listener:
     """Return a listener that is told of events alone, and that may break."""
     listens = True
 

@@ -14,8 +14,10 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -24,17 +26,21 @@ from starlette.types import Lifespan
 from uvicorn.supervisors import Multiprocess
 
 from smcs._network import is_loopback
-from smcs.config import FoundConfig, find_config
+from smcs.config import FoundConfig
 from smcs.config.schema import LocalLLMConfig
 from smcs.errors import ConfigError, InputError
+from smcs.gateway.annex.answering import answering
+from smcs.gateway.annex.handover import Place, SortingProtocol
+from smcs.gateway.annex.keeper import Keeper
 from smcs.gateway.app import create_app
 from smcs.gateway.ledger import Ledger
 from smcs.gateway.logs import structured_logs
 from smcs.gateway.metrics import prepare_workers
 from smcs.gateway.service import Service, check_not_itself
+from smcs.gateway.serving import Serving
 from smcs.gateway.settings import database_of
 
-__all__ = ("Extension", "Serving", "app_from_environment", "serve")
+__all__ = ("Extension", "Server", "app_from_environment", "collect_rarely", "serve")
 
 _log = logging.getLogger(__name__)
 
@@ -44,42 +50,26 @@ _SERVING: Final = "SMCS_SERVING"
 Extension = Callable[[FastAPI], None]
 """Adds pages to the application of a server."""
 
+
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 """Signals that say that it is time to stop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """How a server is to run; `None` takes what the config says."""
-
-    config: str | None = None
-    bank: str | None = None
-    host: str | None = None
-    port: int | None = None
-    database: str | None = None
-    workers: int = 1
-    log_level: str = "info"
-
-    def found(self) -> FoundConfig:
-        """Return the config, with what is set here laid over it.
-
-        Raises:
-            ConfigError: The file is missing or wrong.
-        """
-        found = find_config(self.config).with_bank(self.bank)
-        if self.port is not None and not 0 <= self.port <= 65535:
-            raise ConfigError(f"A port is a number from 0 to 65535, got {self.port}.")
-        changes = {name: value for name in ("host", "port") if (value := getattr(self, name)) is not None}
-        return found.with_gateway(**changes) if changes else found
-
-
-def serve(serving: Serving, found: FoundConfig, extension: Extension | None = None, *, note: str = "") -> None:
+def serve(
+    serving: Serving,
+    found: FoundConfig,
+    *,
+    keeper: Keeper | None = None,
+    extension: Extension | None = None,
+    note: str = "",
+) -> None:
     """Serve until told to stop (SIGINT, SIGTERM), and return once running requests have ended and all is logged.
 
     Args:
         serving: How.
         found: What `serving.found` returned; each worker process reads its own.
-        extension: Pages to add; only where one process serves, since their state is in its memory.
+        keeper: Of the process that makes the studio's pages; started and stopped by the caller.
+        extension: Pages to add to the application itself; only where one process serves.
         note: What whoever starts the server has to say in its log.
 
     Raises:
@@ -106,15 +96,32 @@ def serve(serving: Serving, found: FoundConfig, extension: Extension | None = No
             _log.info("listening on http://%s:%d", *_address(listening))
             if note:
                 _log.info(note)
-            if extension is not None and serving.workers > 1:
-                _log.warning("the studio is off: its pages live in one process, and %d are to serve", serving.workers)
-            _run(serving, found, public, listening, extension)
+            try:
+                _run(serving, found, public, listening, keeper, extension)
+            finally:
+                if keeper is not None:
+                    keeper.stop()  # here, where what it says is a line of the log
     finally:
         listening.close()
 
 
-class _Server(uvicorn.Server):
-    """A server that returns when it was told to stop: uvicorn's own sends itself the signal again, and dies of it."""
+class Server(uvicorn.Server):
+    """A server that returns when it was told to stop: uvicorn's own sends itself the signal again, and dies of it.
+
+    Args:
+        config: How it serves.
+        keeper: Of the process that is to stop with it.
+    """
+
+    def __init__(self, config: uvicorn.Config, keeper: Keeper | None = None) -> None:
+        super().__init__(config)
+        self._keeper = keeper
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, and the studio at the same time."""
+        super().handle_exit(sig, frame)
+        if self._keeper is not None:
+            self._keeper.begin_stop()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -131,7 +138,23 @@ class _Server(uvicorn.Server):
 
 
 class _Workers(Multiprocess):
-    """Worker processes that read the config again by themselves, so that none of their requests ends for it."""
+    """Worker processes that read the config again by themselves, so that none of their requests ends for it.
+
+    Args:
+        config: How they serve.
+        sockets: On which they listen.
+        keeper: Of the process that is to stop with them.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], keeper: Keeper | None) -> None:
+        super().__init__(config, sockets)
+        self._keeper = keeper
+
+    def terminate_all(self) -> None:
+        """Stop them, and the studio at the same time."""
+        if self._keeper is not None:
+            self._keeper.begin_stop()
+        super().terminate_all()
 
     def handle_hup(self) -> None:
         """Tell every worker, as soon as it listens to that: a signal before would end it."""
@@ -142,50 +165,74 @@ class _Workers(Multiprocess):
 
 
 def _run(
-    serving: Serving, found: FoundConfig, public: bool, listening: socket.socket, extension: Extension | None
+    serving: Serving,
+    found: FoundConfig,
+    public: bool,
+    listening: socket.socket,
+    keeper: Keeper | None,
+    extension: Extension | None,
 ) -> None:
-    common = {
+    common: dict[str, Any] = {
         "log_config": None,
         "access_log": False,
         "server_header": False,
         "timeout_graceful_shutdown": int(found.config.gateway.stop_seconds),
         "lifespan": "on",
     }
+    if keeper is not None:
+        common["http"] = partial(SortingProtocol, Place(keeper.there, keeper.folder, serves_api=True))
     if serving.workers == 1:
         app = create_app(found, database=serving.database, public=public, read_again=serving.found)
+        if keeper is not None:
+            _answer_from(app, keeper.folder)
         if extension is not None:
             extension(app)
-        _collect_rarely()
+        collect_rarely()
         sockets = "none" if extension is None else "websockets-sansio"
-        _Server(uvicorn.Config(app, ws=sockets, **common)).run(sockets=[listening])  # type: ignore[arg-type]
+        Server(uvicorn.Config(app, ws=sockets, **common), keeper).run(sockets=[listening])
         return
     with tempfile.TemporaryDirectory(prefix="smcs-metrics-") as folder:
         prepare_workers(Path(folder))
-        os.environ[_SERVING] = json.dumps({**asdict(serving), "public": public})
+        annex = None if keeper is None else str(keeper.folder)
+        os.environ[_SERVING] = json.dumps({**asdict(serving), "public": public, "annex": annex})
         try:
             plan = uvicorn.Config(
                 "smcs.gateway.serve:app_from_environment",
                 factory=True,
                 ws="none",
                 workers=serving.workers,
-                **common,  # type: ignore[arg-type]
+                **common,
             )
-            _Workers(plan, sockets=[listening]).run()
+            _Workers(plan, [listening], keeper).run()
         finally:
             del os.environ[_SERVING]
+
+
+def _answer_from(app: FastAPI, folder: Path) -> None:
+    """Have an application do what pages in the studio's process ask for, while it runs."""
+    lifespan = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def answering_too(app: FastAPI) -> AsyncIterator[Any]:
+        async with lifespan(app) as state, answering(app.state.gateway, folder):
+            yield state
+
+    app.router.lifespan_context = answering_too
 
 
 def app_from_environment() -> FastAPI:
     """Return the application of a worker process."""
     told = json.loads(os.environ[_SERVING])
-    public = told.pop("public")
+    public, annex = told.pop("public"), told.pop("annex")
     serving = Serving(**told)
     found = serving.found()
-    _collect_rarely()
+    collect_rarely()
     logs = structured_logs(serving.log_level.upper(), log_texts=found.config.gateway.log_texts)
     logs.__enter__()
     atexit.register(logs.__exit__, None, None, None)
     app = create_app(found, database=serving.database, public=public, read_again=serving.found)
+    if annex is not None:
+        _answer_from(app, Path(annex))
     app.router.lifespan_context = _ending_well(app.router.lifespan_context)
     return app
 
@@ -205,7 +252,7 @@ def _ending_well(lifespan: Lifespan[Any]) -> Lifespan[Any]:
     return until_the_end
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """Keep the garbage collector from what start-up has made, and let it look at new objects less often.
 
     Most of what a request makes ends with it, without the collector, which took a fifth of a query's CPU.

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smcs.errors import SmcsError
 from smcs.gateway.errors import GatewayError, not_found
 from smcs.gateway.http import error_response
-from smcs.gateway.state import Gateway
+from smcs.gateway.reception import Reception
 from smcs.studio.sessions import COOKIE, SESSION_SECONDS, Sessions, cookie_of
 from smcs.studio.viewer import Viewer
 
@@ -55,13 +55,13 @@ class Door:
 
     Args:
         inner: NiceGUI's application.
-        gateway: Returns the running gateway.
+        gateway: Returns what knows keys and config.
         is_page: Whether a path is one of the studio's pages or downloads.
         sessions: Who is signed in.
     """
 
     def __init__(
-        self, inner: ASGIApp, gateway: Callable[[], Gateway], is_page: Callable[[str], bool], sessions: Sessions
+        self, inner: ASGIApp, gateway: Callable[[], Reception], is_page: Callable[[str], bool], sessions: Sessions
     ) -> None:
         self._inner = inner
         self._gateway = gateway

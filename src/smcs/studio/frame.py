@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from smcs.errors import SmcsError
+from smcs.gateway.desk import Desk
+from smcs.gateway.reception import Reception
 from smcs.gateway.service import Service
-from smcs.gateway.state import Gateway
 from smcs.studio.viewer import Viewer
 
 __all__ = (
@@ -54,7 +55,7 @@ _THEME_WORDS: Final[Mapping[bool | None, tuple[str, str]]] = {
     False: ("light_mode", "Light colours; follow your system"),
 }
 _BREATH_SECONDS: Final = 0.005
-"""About as long as a part of a page takes, in which a request of the API comes through all of its steps."""
+"""About as long as a part of a page takes."""
 
 _PAINT_SECONDS: Final = 0.06
 """A few frames of a browser on a slow machine."""
@@ -67,8 +68,9 @@ _STILL_VALID_SECONDS: Final = 5.0
 class Studio:
     """What a page or download works with."""
 
-    gateway: Gateway
+    gateway: Reception
     viewer: Viewer
+    desk: Desk
 
     def service(self) -> Service:
         """Return what answers new requests: pool, bank, models under the config in force."""
@@ -153,7 +155,7 @@ async def _fill(spec: PageSpec, studio: Studio, parameters: Mapping[str, str]) -
 
 
 async def breathe() -> None:
-    """Let the API's requests go first: await it between the parts of a page, which are made on the same event loop."""
+    """Let what else waits on this event loop go first: await it between the parts of a page."""
     await asyncio.sleep(_BREATH_SECONDS)
 
 

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Scope
 
-from smcs.gateway.state import Gateway
+from smcs.gateway.desk import Desk, OwnDesk
+from smcs.gateway.reception import Reception
 from smcs.studio.door import Door
 from smcs.studio.frame import Download, PageSpec, Studio, show_page
 from smcs.studio.lean import keep_signatures
@@ -21,22 +22,34 @@ from smcs.studio.pages import DOWNLOADS, PAGES
 from smcs.studio.sessions import Sessions
 from smcs.studio.viewer import Viewer
 
-__all__ = ("add_studio",)
+__all__ = ("add_studio", "mount")
 
 _RECONNECT_SECONDS: Final = 10.0
 
 
 def add_studio(app: FastAPI) -> None:
-    """Mount the studio at `/` of a gateway's application, whose own routes come first.
+    """Mount the studio at `/` of a gateway's application, whose own routes come first; see `mount`."""
+    mount(app, lambda: OwnDesk(app.state.gateway))
 
-    NiceGUI has one set of pages for a process, so this is called once in it, with one worker.
+
+def mount(app: FastAPI, desk: Callable[[], Desk]) -> None:
+    """Mount the studio at `/` of an application, whose own routes come first.
+
+    NiceGUI has one set of pages for a process, so this is called once in it.
+
+    Args:
+        app: Its `state.gateway` is a `Reception` while it runs.
+        desk: Returns where pages ask.
     """
     keep_signatures()
     sessions = Sessions()
 
-    def gateway() -> Gateway:
-        running: Gateway = app.state.gateway
+    def gateway() -> Reception:
+        running: Reception = app.state.gateway
         return running
+
+    def studio(viewer: Viewer) -> Studio:
+        return Studio(gateway(), viewer, desk())
 
     paths = re.compile("|".join(_pattern(path) for path in (*(page.path for page in PAGES), *DOWNLOADS)))
     ui.run_with(
@@ -56,9 +69,9 @@ def add_studio(app: FastAPI) -> None:
     door = Door(mounted.app, gateway, lambda path: paths.fullmatch(path) is not None, sessions)
     app.router.routes[-1] = _Behind(door, app.router.routes[:-1])
     for page in PAGES:
-        _add_page(page, PAGES, gateway, door)
+        _add_page(page, PAGES, studio, door)
     for path, answer in DOWNLOADS.items():
-        _add_download(path, answer, gateway)
+        _add_download(path, answer, studio)
 
 
 class _Behind(Mount):
@@ -75,22 +88,22 @@ class _Behind(Mount):
         return super().matches(scope)
 
 
-def _add_page(page: PageSpec, menu: Sequence[PageSpec], gateway: Callable[[], Gateway], door: Door) -> None:
+def _add_page(page: PageSpec, menu: Sequence[PageSpec], studio: Callable[[Viewer], Studio], door: Door) -> None:
     async def show(request: Request, client: Client) -> None:
         viewer: Viewer = request.scope["smcs.viewer"]
 
         async def still_valid() -> bool:
             return await door.viewer(request.headers) is not None
 
-        await show_page(page, menu, Studio(gateway(), viewer), client, request, still_valid)
+        await show_page(page, menu, studio(viewer), client, request, still_valid)
 
     ui.page(page.path, title=f"{page.title} · smcs")(show)
 
 
-def _add_download(path: str, answer: Download, gateway: Callable[[], Gateway]) -> None:
+def _add_download(path: str, answer: Download, studio: Callable[[Viewer], Studio]) -> None:
     async def send(request: Request) -> Response:
         viewer: Viewer = request.scope["smcs.viewer"]
-        return await answer(request, Studio(gateway(), viewer))
+        return await answer(request, studio(viewer))
 
     core.app.router.routes.insert(0, Route(path, send, methods=["GET"]))
 

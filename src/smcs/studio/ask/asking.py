@@ -8,17 +8,14 @@ from typing import Final
 from pydantic import ValidationError
 
 from smcs.errors import InputError, SmcsError
-from smcs.gateway.errors import GatewayError, forbidden
-from smcs.gateway.holding import bounded
-from smcs.gateway.ledger import KeyLimits
+from smcs.gateway.errors import GatewayError
 from smcs.gateway.models import PassThrough, VirtualModel
-from smcs.gateway.plan import plan_request
-from smcs.gateway.protocol import ChatRequest, SmcsOptions
+from smcs.gateway.protocol import SmcsOptions
 from smcs.strategies import CallEstimate
 from smcs.studio.ask.words import plural
 from smcs.studio.frame import Studio, format_count, format_seconds, format_usd
 
-__all__ = ("Model", "estimate_line", "expected", "failure_words", "models_for", "options_of", "steers")
+__all__ = ("Model", "estimate_line", "failure_words", "models_for", "options_of", "steers")
 
 Model = VirtualModel | PassThrough
 
@@ -64,22 +61,6 @@ def options_of(model: Model | None, values: Mapping[str, float | None]) -> SmcsO
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise InputError(f"{_FIELDS.get(name, name)}: {first['msg'].lower()}.") from error
-
-
-async def expected(studio: Studio, request: ChatRequest) -> CallEstimate:
-    """Return what a request is expected to take, as `/v1/estimate` does; no LLM is called.
-
-    Raises:
-        SmcsError: The request would be refused.
-    """
-    key = studio.viewer.key
-    limits = KeyLimits() if key is None else key.limits
-    if not limits.allows(request.model):
-        raise forbidden(f"This key may not ask for {request.model!r}.", code="model_not_allowed")
-    async with studio.service().in_use() as service:
-        await service.prepare()
-        plan = plan_request(request, service)
-        return (await bounded(plan, request, priced=limits.priced)).estimate
 
 
 def estimate_line(name: str, estimate: CallEstimate) -> str:

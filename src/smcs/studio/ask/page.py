@@ -12,7 +12,7 @@ from nicegui.events import GenericEventArguments
 from smcs.errors import SmcsError
 from smcs.gateway.inside import build_request
 from smcs.gateway.protocol import ChatRequest
-from smcs.studio.ask.asking import Model, estimate_line, expected, failure_words, models_for
+from smcs.studio.ask.asking import Model, estimate_line, failure_words, models_for
 from smcs.studio.ask.chooser import Chooser
 from smcs.studio.ask.parts import plain, say
 from smcs.studio.ask.turn import Turn
@@ -202,7 +202,8 @@ class Conversation:
             return
         try:
             asked = self._requests(question)
-            lines = [estimate_line(request.model, await expected(self._studio, request)) for request in asked]
+            desk, key = self._studio.desk, self._studio.viewer.key
+            lines = [estimate_line(request.model, await desk.estimate(request, key)) for request in asked]
         except SmcsError as error:
             lines = [failure_words(error)]
         say(self._estimate, "\n".join(lines))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from nicegui import ui
 
 from smcs.errors import SmcsError
-from smcs.gateway.feedback import FeedbackRequest, give
+from smcs.gateway.feedback import FeedbackRequest
 from smcs.studio.ask.parts import plain, say
 from smcs.studio.ask.words import listed
 from smcs.studio.frame import Studio
@@ -66,7 +66,7 @@ class Reaction:
         self._busy = True
         say(self._said, "Saving …")
         try:
-            told = await give(self._studio.gateway, said, self._studio.viewer.key)
+            told = await self._studio.desk.give(said, self._studio.viewer.key)
             say(self._said, learned_line(told))
         except SmcsError as error:
             say(self._said, f"It could not be saved: {error}")

@@ -11,7 +11,7 @@ from uuid import uuid4
 from nicegui import ui
 
 from smcs.errors import SmcsError
-from smcs.gateway.inside import Listener, ask
+from smcs.gateway.inside import Listener
 from smcs.gateway.protocol import ChatRequest
 from smcs.run import Run
 from smcs.studio.ask.asking import failure_words
@@ -86,8 +86,7 @@ class Turn:
     async def _ask(self, request: ChatRequest, fold: Fold) -> Run | None:
         """Return the record; `None` where there is no answer, and the fold says why."""
         try:
-            asked = await ask(
-                self._studio.gateway,
+            asked = await self._studio.desk.ask(
                 request,
                 self._studio.viewer.key,
                 run_id=uuid4().hex,

@@ -11,7 +11,6 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from smcs.errors import SmcsError
-from smcs.gateway.access import switch_llm
 from smcs.gateway.ledger import LLMUse
 from smcs.gateway.service import Service
 from smcs.llms import Member
@@ -20,7 +19,6 @@ from smcs.studio.lean import Select
 from smcs.studio.pool.authors import Authors, count_authors
 from smcs.studio.pool.trial import QUESTION, Trial, try_llm
 from smcs.studio.pool.view import (
-    Circuit,
     LLMRow,
     PoolFacts,
     StatusFilter,
@@ -85,10 +83,7 @@ def _facts(studio: Studio, use: Mapping[str, LLMUse], authors: Authors | None) -
         mergers=frozenset(service.resources.mergers),
         aggregators=service.resources.aggregators,
         declared={llm.name: set(llm.capabilities.model_dump(exclude_none=True)) for llm in service.config.pool},
-        circuits={
-            name: Circuit(breaker.state, breaker.describe(), breaker.failures, breaker.last_error)
-            for name, breaker in service.breakers.items()
-        },
+        circuits=studio.desk.circuits,
         switches=dict(studio.gateway.ledger.switched_off),
         use=use,
         authors=authors,
@@ -195,7 +190,7 @@ class _PoolView:
                 ui.spinner(size="sm")
                 ui.label("Waiting for the answer …")
         try:
-            trial = await try_llm(self._studio.gateway, name, self._studio.viewer.key)
+            trial = await try_llm(self._studio.desk, name, self._studio.viewer.key)
         finally:
             self._testing.discard(name)
         waiting.delete()
@@ -213,7 +208,8 @@ class _PoolView:
         gateway = self._studio.gateway
         try:
             key = await gateway.still_valid(self._studio.viewer.key)
-            await switch_llm(gateway, name, off=off, why=why, key=key)
+            await self._studio.desk.switch(name, off=off, why=why, key=key)
+            await gateway.ledger.switches()
         except SmcsError as error:
             ui.notify(str(error), type="negative")
             return

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from smcs.errors import SmcsError
-from smcs.gateway.inside import ask, build_request
+from smcs.gateway.desk import Desk
+from smcs.gateway.inside import build_request
 from smcs.gateway.ledger import KeyRecord
-from smcs.gateway.state import Gateway
 from smcs.studio.frame import format_count, format_seconds, format_usd
 from smcs.types import Message, Sampling
 
@@ -35,7 +35,7 @@ class Trial:
     """In the ledger; empty where there is no answer."""
 
 
-async def try_llm(gateway: Gateway, llm: str, key: KeyRecord | None) -> Trial:
+async def try_llm(desk: Desk, llm: str, key: KeyRecord | None) -> Trial:
     """Ask an LLM the test question, as a request that the viewer makes and pays for.
 
     What is refused or fails is a trial too. It is in the ledger like every question.
@@ -45,7 +45,7 @@ async def try_llm(gateway: Gateway, llm: str, key: KeyRecord | None) -> Trial:
         request = build_request(
             llm, (Message("user", QUESTION),), sampling=Sampling(temperature=0.0, max_tokens=_TOKENS)
         )
-        asked = await ask(gateway, request, key)
+        asked = await desk.ask(request, key)
     except SmcsError as error:
         return Trial(llm, False, str(error), f"failed after {format_seconds(time.monotonic() - began)}")
     run = asked.run

@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Final, Literal
 
+from smcs.gateway.desk import Circuit
 from smcs.gateway.ledger import LLMUse, Switch
-from smcs.llms import BreakerState, Member
+from smcs.llms import Member
 from smcs.studio.cells import Tone
 from smcs.studio.frame import format_count, format_seconds
 from smcs.studio.pool.authors import Authors
 from smcs.types import Capabilities
 
 __all__ = (
-    "Circuit",
     "LLMRow",
     "PoolFacts",
     "PoolPage",
@@ -37,18 +37,6 @@ _ABILITIES: Final[Mapping[str, str]] = {
     "tools": "tools",
     "vision": "images",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Circuit:
-    """What the circuit in front of an LLM says."""
-
-    state: BreakerState
-    words: str
-    """In one line, with since when and why."""
-    failures: int = 0
-    """In a row, up to now."""
-    last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

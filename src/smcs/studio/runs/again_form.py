@@ -45,7 +45,7 @@ class _Form:
     def __init__(self, studio: Studio, run: Run, before: Again) -> None:
         self._studio = studio
         self._run = run
-        self._rerun = Rerun(studio.gateway, studio.viewer.key)
+        self._rerun = Rerun(studio.desk, studio.viewer.key)
         self._fields: dict[str, Select | ui.input] = {}
         self._boxes: dict[Knob, ui.checkbox] = {}
         models = self._models()

@@ -6,10 +6,10 @@ import asyncio
 import time
 import uuid
 
-from smcs.gateway.inside import Listener, ask
+from smcs.gateway.desk import Desk
+from smcs.gateway.inside import Listener
 from smcs.gateway.ledger import KeyRecord
 from smcs.gateway.protocol import ChatRequest
-from smcs.gateway.state import Gateway
 from smcs.run import AttemptFinished, AttemptStarted, Event
 from smcs.studio.frame import format_seconds
 
@@ -20,12 +20,12 @@ class Rerun:
     """Asks questions inside the gateway, one at a time.
 
     Args:
-        gateway: The running gateway.
+        desk: Where it is asked.
         key: Whose question it is.
     """
 
-    def __init__(self, gateway: Gateway, key: KeyRecord | None) -> None:
-        self._gateway = gateway
+    def __init__(self, desk: Desk, key: KeyRecord | None) -> None:
+        self._desk = desk
         self._key = key
         self._task: asyncio.Task[str] | None = None
         self._begun = 0.0
@@ -70,7 +70,7 @@ class Rerun:
 
     async def _ask(self, request: ChatRequest) -> str:
         listener = Listener(self._hear, lambda data: None)
-        asked = await ask(self._gateway, request, self._key, run_id=uuid.uuid4().hex, listener=listener)
+        asked = await self._desk.ask(request, self._key, run_id=uuid.uuid4().hex, listener=listener)
         return asked.run_id
 
     def _hear(self, event: Event) -> None:
