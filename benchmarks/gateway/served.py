@@ -21,7 +21,8 @@ from pathlib import Path
 
 import uvicorn
 
-from smcs.gateway.serve import Serving, serve
+from smcs.gateway.serve import serve
+from smcs.gateway.serving import Serving
 
 _PROBE_SECONDS = 0.02
 
