@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -58,6 +59,7 @@ def create_app(
     database: str | None = None,
     public: bool = False,
     read_again: Callable[[], FoundConfig] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the gateway as an ASGI application.
 
@@ -68,6 +70,7 @@ def create_app(
         database: Another database for keys and runs than the config's; see `settings.database_of`.
         public: Whether other machines can reach it, so that everybody needs a key.
         read_again: Reads the config anew when the process gets SIGHUP; `None` reads the same file.
+        clock: Unix seconds, by which keys use up their limits; can be replaced so tests see no window end.
 
     Raises:
         ConfigError: The config is wrong.
@@ -78,7 +81,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        gateway = app.state.gateway = Gateway(found, database=database, public=public)
+        gateway = app.state.gateway = Gateway(found, database=database, public=public, clock=clock)
         try:
             await gateway.start()
             with _reloading(gateway, reread):

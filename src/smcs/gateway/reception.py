@@ -47,6 +47,7 @@ class Reception:
         found: The config.
         database: Another database than the config's; see `settings.database_of`.
         public: Whether it is reachable from other machines, so that everybody needs a key.
+        clock: Unix seconds, by which keys use up their limits; can be replaced so tests see no window end.
 
     Raises:
         BankError: The bank cannot be used.
@@ -54,7 +55,14 @@ class Reception:
         LedgerUnavailableError: The database cannot be used.
     """
 
-    def __init__(self, found: FoundConfig, *, database: str | None = None, public: bool = False) -> None:
+    def __init__(
+        self,
+        found: FoundConfig,
+        *,
+        database: str | None = None,
+        public: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         config = found.config.gateway
         self._public = public
         self.services = Services(Service(found, switched_off=lambda: self.ledger.switched_off))
@@ -62,6 +70,7 @@ class Reception:
             database_of(found, database),
             redaction=_REDACTIONS[config.record],
             retention=Retention(runs_days=config.retention_days),
+            clock=clock,
         )
         self._keys_seen = (-_KEYS_SECONDS, False)
         self._tasks: set[asyncio.Task[Any]] = set()

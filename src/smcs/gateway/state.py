@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -60,8 +61,15 @@ class Gateway(Reception):
     Arguments and errors are those of a `Reception`.
     """
 
-    def __init__(self, found: FoundConfig, *, database: str | None = None, public: bool = False) -> None:
-        super().__init__(found, database=database, public=public)
+    def __init__(
+        self,
+        found: FoundConfig,
+        *,
+        database: str | None = None,
+        public: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(found, database=database, public=public, clock=clock)
         config = found.config.gateway
         self.admission = Admission(
             config.max_running, config.max_waiting, config.max_wait_seconds, config.per_key_share
