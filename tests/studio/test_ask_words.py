@@ -14,7 +14,7 @@ from smcs.studio.ask.asking import estimate_line, failure_words
 from smcs.studio.ask.outcome import nice_scale, waited_for
 from smcs.studio.ask.reaction import learned_line
 from smcs.studio.ask.scores import score_table
-from smcs.studio.ask.state import Answer, Call, Phase, PoolRow, Progress
+from smcs.studio.ask.state import Answer, Call, CallStatus, Phase, PoolRow, Progress
 from smcs.studio.ask.words import (
     ABLATION_WORDS,
     left_out,
@@ -162,9 +162,21 @@ def test_a_merge_waited_for_the_last_of_its_members() -> None:
     a = Call("a", "a", "reference", "ok", started=0.0, seconds=1.0)
     b = Call("b", "b", "reference", "ok", started=0.0, seconds=2.0)
     late = Call("c", "c", "reference", "ok", started=0.0, seconds=9.0)
+    still = Call("c", "c", "reference", "running", started=0.0)
     merge = Call("m", "m", "aggregation", "ok", started=2.1, seconds=1.0, members=("a", "b", "c"))
     assert waited_for(merge, [a, b, late, merge]) is b
+    assert waited_for(replace(merge, members=("a",)), [a, b, still, merge]) is a
     assert waited_for(replace(merge, members=()), [a, b]) is None
+
+
+@pytest.mark.parametrize("status", ["ok", "timeout"])
+def test_a_merge_after_everybody_waited_for_the_last_of_all(status: CallStatus) -> None:
+    a = Call("a", "a", "reference", "ok", started=0.0, seconds=1.0)
+    b = Call("b", "b", "reference", "ok", started=0.0, seconds=2.0)
+    last = Call("c", "c", "reference", status, started=0.0, seconds=3.0)
+    merge = Call("m", "m", "aggregation", "ok", started=3.1, seconds=1.0, members=("a", "b"))
+    other = Call("m", "m", "aggregation", "ok", started=3.1, seconds=9.0, members=("a", "b"))
+    assert waited_for(merge, [a, b, last, merge, other]) is last
 
 
 @pytest.mark.parametrize(("seconds", "scale"), [(0.0, 0.1), (0.9, 1.0), (7.0, 8.0), (9.99, 12.0), (100.0, 120.0)])

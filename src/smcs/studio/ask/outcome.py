@@ -213,18 +213,26 @@ def _said(call: Call, calls: list[Call]) -> str:
 
 
 def waited_for(call: Call, calls: list[Call]) -> Call | None:
-    """Return the call that came last of those whose answers a merge needed; `None` where that is not known."""
-    ends = [
-        (each.started + each.seconds, each)
-        for each in calls
-        if each.llm in call.members
-        and each is not call
-        and each.status == "ok"
-        and each.started is not None
-        and each.seconds is not None
-        and (call.started is None or each.started + each.seconds <= call.started)
+    """Return the call whose end a merge began after; `None` where that is not known.
+
+    A merge that began while somebody still answered needed its members alone. Where everybody had come to an end,
+    all were waited for: a vote over all answers may say whether they are merged.
+    """
+    if not call.members or call.started is None:
+        return None
+    before = [(end, each) for each in calls if (end := _end(each)) is not None and end <= call.started]
+    answers = sum(each.stage == "reference" and each.started is not None for each in calls)
+    everybody = answers == sum(each.stage == "reference" for _, each in before)
+    needed = [
+        (end, each)
+        for end, each in before
+        if (each.llm in call.members and each.status == "ok") or (everybody and each.stage == "reference")
     ]
-    return max(ends, key=lambda end: end[0])[1] if ends else None
+    return max(needed, key=lambda ended: ended[0])[1] if needed else None
+
+
+def _end(call: Call) -> float | None:
+    return None if call.started is None or call.seconds is None else call.started + call.seconds
 
 
 class CostStep:
