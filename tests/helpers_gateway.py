@@ -51,7 +51,7 @@ QUESTION = "add the numbers 3 and 4"
 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _PRICE = {"input": 1.0, "output": 2.0}
 _KNOWN = {"logprobs": True, "max_n": 16}
 """Declared, so that nothing is probed."""

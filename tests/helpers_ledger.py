@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from helpers_bank import Place
-from smcs.gateway.entries import Entry
+from smcs.gateway.entries import Entry, RunRow
 from smcs.gateway.ledger import Ledger
 from smcs.run import Candidate, EstimatedPrior, Query, Run, SupportQuestion
 from smcs.types import Attempt, Choice, Message, Usage
@@ -121,6 +121,15 @@ def run_script(text: str, *arguments: str) -> subprocess.Popen[str]:
 
 def sqlite_ledgers(folder: Path) -> Ledgers:
     return Ledgers(Place("sqlite", str(folder)))
+
+
+async def all_runs(ledger: Ledger) -> list[RunRow]:
+    """Return every line of a ledger, the newest first."""
+    found = page = await ledger.runs(limit=1_000)
+    while page:
+        page = await ledger.runs(limit=1_000, before=found[-1].cursor)
+        found = found + page
+    return found
 
 
 def entry(number: int = 0, **changes: Any) -> Entry:

@@ -6,6 +6,7 @@ Whatever is asked, the answer is known, so that a client's test can tell whether
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import re
@@ -13,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -155,7 +155,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> str:
                 with urllib.request.urlopen(f"{found[1]}/ready", timeout=5) as answer:  # noqa: S310 our own server
                     assert json.load(answer)["status"] == "ready"
                     return found[1]
-            except urllib.error.URLError:
+            except (OSError, http.client.HTTPException):
                 pass
         time.sleep(0.05)
     raise AssertionError(f"the server is not ready: {log.read_text()}")

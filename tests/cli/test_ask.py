@@ -176,7 +176,7 @@ def test_as_a_program(config: Config, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 def test_on_a_terminal_the_run_is_watched(config: Config, tmp_path: Path) -> None:
-    file = config(adder={"latency": 0.5}, merger={"latency": 0.5})
+    file = config(adder={"latency": 2.0}, merger={"latency": 0.5})
     master, slave = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", "from smcs.cli import main; main()", "ask", "-c", str(file), "add 3 and 4"],

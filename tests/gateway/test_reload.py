@@ -110,6 +110,9 @@ async def test_workers_share_the_port_and_each_reloads(tmp_path: Path) -> None:
         aiohttp.ClientSession(headers={"Connection": "close"}) as session,
     ):
         answers = [await send(session, served.url, "alpha") for _ in range(4)]
+        async with asyncio.timeout(60):
+            while sum("startup complete" in line for line in served.lines) < 2:  # noqa: ASYNC110 as below
+                await asyncio.sleep(0.02)
         served.config.write_text(yaml.safe_dump(written_config(pool(alpha={}, delta={}))))
         served.signal(signal.SIGHUP)
         async with asyncio.timeout(20):

@@ -110,11 +110,14 @@ async def test_streams_that_are_the_same_are_all_whole(tmp_path: Path) -> None:
 
 
 async def test_who_begins_a_shared_run_and_leaves_pays_for_it(tmp_path: Path) -> None:
-    async with upstream({"*": {"seconds": 0.3}}) as up, gateway(tmp_path, llms=pool(up.base_url)) as served:
+    async with upstream({"*": {"seconds": 2.0}}) as up, gateway(tmp_path, llms=pool(up.base_url)) as served:
         leader = asyncio.create_task(served.chat("alpha", temperature=0))
         await up.until(running=1)
+        [flight] = served.gateway.coalescer._flights.values()
         follower = asyncio.create_task(served.chat("alpha", temperature=0))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            while len(flight.readers) < 2:  # noqa: ASYNC110 the coalescer tells nobody
+                await asyncio.sleep(0.005)
         leader.cancel()
         answer = await follower
         rows = {row.status: row for row in await served.rows(2)}

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from helpers_ledger import Ledgers, PostgresServer, entry
+from helpers_ledger import Ledgers, PostgresServer, all_runs, entry
 from smcs.errors import InputError, RunError
 from smcs.gateway import schema
 from smcs.gateway.database import Database, LedgerUnavailableError
@@ -247,7 +247,7 @@ async def test_postgresql_is_killed_and_comes_back_under_load(postgres: Postgres
         await asyncio.to_thread(postgres.start)
         await reached.wait()
         stop.set()
-    rows = await ledger.runs(limit=1000)
+    rows = await all_runs(ledger)
     assert sorted(row.id for row in rows) == sorted(acknowledged)
     use = (await ledger.key_use())[key.id]
     assert use.usd_today == 0.25 * len(rows)

@@ -125,9 +125,9 @@ def test_one_that_dies_is_started_again(run: Callable[..., Keeper], caplog: pyte
 def test_one_that_cannot_start_is_left_alone_for_a_while(
     run: Callable[..., Keeper], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "_REST", 1.0)
+    monkeypatch.setattr(module, "_REST", 5.0)
     with running(run("raise SystemExit(3)")) as path:
-        wait_for(lambda: "5 times in a row (status 3): no pages for 1 s" in caplog.text)
+        wait_for(lambda: "5 times in a row (status 3): no pages for 5 s" in caplog.text)
         (tmp_path / "kept_process.py").write_text(LIVES.format(on_term=ENDS))
         wait_for(lambda: is_refused(path))
         wait_for(lambda: says_hello(path))
