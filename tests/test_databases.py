@@ -49,7 +49,7 @@ def test_no_password_is_shown() -> None:
 
 def test_a_transaction_of_sqlite_takes_the_lock_it_asks_for(tmp_path: Path) -> None:
     place = database_url(tmp_path / "things.db", "A thing", ConfigError)
-    engine = sqlite_engine(place, busy_seconds=0.01, pragmas=("journal_mode = WAL", "synchronous = FULL"))
+    engine = sqlite_engine(place, busy_seconds=0.01, pragmas=("synchronous = FULL",), wal=True)
     writing = engine.execution_options(smcs_write=True)
     try:
         with writing.begin() as first:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
+from smcs._sqlite import write_ahead
 from smcs.errors import MissingExtraError, UserError
 
 __all__ = ("database_url", "reason", "server_engine", "shown", "sqlite_engine")
@@ -51,13 +52,14 @@ def reason(error: DBAPIError) -> str:
     return " ".join(str(error.orig).split()).rstrip(".")
 
 
-def sqlite_engine(url: URL, *, busy_seconds: float, pragmas: Sequence[str]) -> Engine:
+def sqlite_engine(url: URL, *, busy_seconds: float, pragmas: Sequence[str], wal: bool) -> Engine:
     """Return an engine whose transactions begin when they are said to.
 
     Args:
         url: A file.
         busy_seconds: How long one try waits for another's transaction, or for a connection.
         pragmas: Settings of each connection, as in "synchronous = FULL".
+        wal: Whether the file is to log what is written before it is written; it stays so.
 
     Returns:
         The engine. A transaction of a connection with the execution option `smcs_write` takes the lock for writing at
@@ -69,6 +71,8 @@ def sqlite_engine(url: URL, *, busy_seconds: float, pragmas: Sequence[str]) -> E
     def configure(connection: sqlite3.Connection, _: object) -> None:
         # The driver would begin transactions lazily; `begin` below does it, with the right kind of lock.
         connection.isolation_level = None
+        if wal:
+            write_ahead(connection, busy_seconds)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 

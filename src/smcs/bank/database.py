@@ -271,7 +271,6 @@ def _engine(url: URL, *, wal: bool = False) -> Engine:
     if url.get_backend_name() != "sqlite":
         return server_engine(url, "A question bank", busy_seconds=_BUSY_SECONDS)
     # An outcome costs seconds of an LLM's time and a flush a few milliseconds: what was acknowledged stays.
-    pragmas: tuple[str, ...] = ("synchronous = FULL", "foreign_keys = ON")
-    if wal:  # Stays with the file, so only `create` sets it, and opening a foreign file changes nothing.
-        pragmas = ("journal_mode = WAL", *pragmas)
-    return sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=pragmas)
+    # WAL stays with the file, so only `create` sets it, and opening a foreign file changes nothing.
+    pragmas = ("synchronous = FULL", "foreign_keys = ON")
+    return sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=pragmas, wal=wal)

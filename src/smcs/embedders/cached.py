@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from smcs._sqlite import write_ahead
 from smcs.embedders.protocol import Embedder, Vectors
 from smcs.errors import EmbedderError
 
@@ -123,7 +124,7 @@ class CachedEmbedder:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
+                write_ahead(connection, _BUSY_SECONDS)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL)")
                 return operation(connection)

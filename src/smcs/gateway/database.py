@@ -229,4 +229,4 @@ def _engine(url: URL) -> Engine:
         return server_engine(
             url, "A ledger", busy_seconds=_BUSY_SECONDS, settings=_SERVER_SETTINGS, parameters=parameters
         )
-    return sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=("journal_mode = WAL", "synchronous = NORMAL"))
+    return sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=("synchronous = NORMAL",), wal=True)

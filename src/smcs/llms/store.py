@@ -23,6 +23,7 @@ from typing import Any, Literal, Self
 
 import msgspec
 
+from smcs._sqlite import write_ahead
 from smcs.errors import ConfigError, LLMError
 from smcs.llms.pool import Member
 from smcs.llms.protocol import LLM, DeltaSink
@@ -93,7 +94,7 @@ class AnswerStore:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            write_ahead(self._db, _BUSY_SECONDS)
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._open()
         except sqlite3.Error as error:
