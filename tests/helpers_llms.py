@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -13,11 +14,28 @@ from aiohttp import web
 from smcs.llms import HttpSession, OpenAICompatibleLLM, Timeouts
 from smcs.types import Message, Request
 
-__all__ = ("MisbehavingServer", "body", "chunk", "llm_at", "no_leaks", "question", "serve", "sse", "token")
+__all__ = (
+    "PATIENT",
+    "SILENT",
+    "MisbehavingServer",
+    "body",
+    "chunk",
+    "llm_at",
+    "no_leaks",
+    "question",
+    "serve",
+    "sse",
+    "token",
+)
 
 Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-SHORT = Timeouts(connect=1.0, first_byte=0.3, between_bytes=0.3, total=5.0)
+PATIENT = Timeouts(connect=60, first_byte=60, between_bytes=60, total=60)
+SILENT = {
+    "first byte": replace(PATIENT, first_byte=0.3),
+    "next bytes": replace(PATIENT, between_bytes=0.3),
+}
+"""Patience that ends with one kind of silence, by what the error says of it."""
 
 
 def question(text: str = "What is 6 x 7?", **options: Any) -> Request:
@@ -155,7 +173,7 @@ async def serve() -> AsyncIterator[MisbehavingServer]:
 
 
 def llm_at(server: MisbehavingServer, session: HttpSession, **options: Any) -> OpenAICompatibleLLM:
-    options = {"timeouts": SHORT, **options}
+    options = {"timeouts": PATIENT, **options}
     return OpenAICompatibleLLM("tested", base_url=server.base_url, model="m", session=session, **options)
 
 

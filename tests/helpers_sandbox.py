@@ -34,7 +34,7 @@ def processes_with(marker: str, uid: int | None = None) -> list[int]:
     return found
 
 
-def nothing_left(marker: str, uid: int | None = None, *, within: float = 3.0) -> bool:
+def nothing_left(marker: str, uid: int | None = None, *, within: float = 30.0) -> bool:
     """Whether no process with `marker` or of user `uid` is left, once the kernel had a moment to end them."""
     end = time.monotonic() + within
     while processes_with(marker, uid):

@@ -37,7 +37,7 @@ def plain_scores(index: BankIndex) -> list[list[float]]:
     return [[math.nan if score == 255 else float(score) for score in row] for row in index.outcomes.tolist()]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(1, 120),

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +34,8 @@ from smcs.llms.pool import Member
 path = Path(sys.argv[1])
 bank = QuestionBank.open(path) if path.exists() else QuestionBank.create(path)
 llm = CountingLLM(delay=float(sys.argv[2]), wrong=lambda number: number % 3 == 0)
+if sys.argv[3:] == ["says"]:
+    llm.fails = lambda number: print("answered", number, flush=True)
 try:
     asyncio.run(run_grading(additions(120), [Member("a", llm), Member("b", llm)], bank, messages=ask, concurrency=4,
                             on_progress=lambda progress: print(progress.llm, progress.done, flush=True)))
@@ -43,9 +44,9 @@ except KeyboardInterrupt:
 """
 
 
-def start_child(path: Path, delay: float) -> subprocess.Popen[str]:
+def start_child(path: Path, delay: float, *more: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", CHILD, str(path), str(delay)]
+    command = [sys.executable, "-c", CHILD, str(path), str(delay), *more]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
@@ -367,12 +368,12 @@ def test_killed_and_started_again_ends_as_an_undisturbed_run(tmp_path: Path) -> 
 
 def test_an_interrupt_records_what_is_graded(tmp_path: Path) -> None:
     path = tmp_path / "bank.db"
-    child = start_child(path, 0.05)
+    child = start_child(path, 0.3, "says")
     assert child.stdout is not None
-    child.stdout.readline()
-    time.sleep(0.6)
+    answered = (line for line in child.stdout if line.startswith("answered"))
+    assert len(list(itertools.islice(answered, 20))) == 20
     child.send_signal(signal.SIGINT)
-    output, _ = child.communicate(timeout=20)
+    output, _ = child.communicate(timeout=60)
     assert child.returncode == 130
     with QuestionBank.open(path) as bank:
         recorded = len(bank.answered("a"))

@@ -97,7 +97,7 @@ def test_hostile_texts_cost_little_and_harm_no_other(text: str, grader: str | No
     assert groups[0] == groups[3]
     if grader in ("math", "number", None):
         assert groups[1] == groups[2]
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
 
 
 def test_an_expression_that_overwhelms_the_worker_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:

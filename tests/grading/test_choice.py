@@ -111,9 +111,9 @@ def test_a_question_that_cannot_be_graded_is_refused(question: Question) -> None
     ["a", "(", "answer ", "answer is ", "\\boxed{", "A. ", "* ", "\n", "Answer: <", "[B ", " ", "$", "option ", "_"],
 )
 def test_a_megabyte_of_anything_takes_bounded_time(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     find_choice(piece * (1_000_000 // len(piece)), ANIMALS)
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 @pytest.mark.parametrize(

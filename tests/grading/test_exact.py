@@ -55,6 +55,6 @@ def test_a_question_without_gold_is_refused() -> None:
 
 @pytest.mark.parametrize("piece", ["yes ", "the ", "\n", "answer is ", "(", "\\boxed{", "a, ", "\u0301"])
 def test_a_megabyte_of_anything_takes_bounded_time(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     grade_exact(Question("q", "?", gold="yes", grader="exact"), piece * (1_000_000 // len(piece)))
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0

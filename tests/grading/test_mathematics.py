@@ -177,7 +177,8 @@ def test_a_slow_comparison_is_ungraded_and_its_worker_replaced(pool: _workers._P
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers of CPU time")
-def test_a_worker_that_gets_no_cpu_is_waited_for(pool: _workers._Pool) -> None:
+def test_a_worker_that_gets_no_cpu_is_waited_for(pool: _workers._Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_workers, "PATIENCE", 60.0)
     assert _workers.compare(["x"], "x").equal
     (worker,) = pool._all
     worker.process.send_signal(signal.SIGSTOP)
@@ -223,7 +224,7 @@ def test_a_forked_child_gets_workers_of_its_own() -> None:
 def _runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -275,7 +276,7 @@ PIECES = [
 def test_a_megabyte_of_anything_takes_bounded_time(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smcs.grading.mathematics.compare", lambda *_, **__: _workers.Comparison())
     text = piece * (1_000_000 // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()
     graded("5", text)
     graded("x+5", f"\\boxed{{{text[:1900]}}}")
-    assert time.perf_counter() - started < 1.5
+    assert time.thread_time() - started < 1.5

@@ -123,9 +123,9 @@ PIECES += ["1 1/1 ", "$", "1 ", ".", "1e999 "]
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_megabyte_of_anything_takes_bounded_time(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     find_number(piece * (1_000_000 // len(piece)))
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 FINQA = {"percent": True, "rounded": True}

@@ -316,7 +316,7 @@ def test_attack_hanging_threads() -> None:
         == "timeout"
     )
     source = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\ndef solve(x): return x*x"
-    assert passes(source, limits=QUICK) is True
+    assert passes(source, limits=Limits(wall_seconds=30, cpu_seconds=1)) is True
 
 
 def test_attack_equal_to_everything() -> None:

@@ -63,8 +63,12 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:
+        return not Path("/proc/self/stat").exists()  # Elsewhere than on Linux, the signal has found it.
 
 
 def _gone(pid: int, seconds: float = 15.0) -> bool:
@@ -141,8 +145,8 @@ async def test_start_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(local, "_SCRIPT", script)
     monkeypatch.setattr(local, "_STOP_SECONDS", 0.1)
     (tmp_path / "mine.gguf").write_bytes(b"x")
-    server = LocalServer(tmp_path / "mine.gguf", options=ServerOptions(start_seconds=1.5))
-    with pytest.raises(LLMError, match=r"(?s)not ready within 1\.5 seconds.*still loading"):
+    server = LocalServer(tmp_path / "mine.gguf", options=ServerOptions(start_seconds=5))
+    with pytest.raises(LLMError, match=r"(?s)not ready within 5 seconds.*still loading"):
         await server.start()
     assert not server.running
 
@@ -215,7 +219,10 @@ async def test_users_of_one_file_share_a_server_behind_a_key(servers: LocalServe
 
 
 @pytest.mark.local
-async def test_killed_server_fails_the_call_and_starts_once_more(servers: LocalServers, smollm: Path) -> None:
+async def test_killed_server_fails_the_call_and_starts_once_more(
+    servers: LocalServers, smollm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_DEATH_NOTICE_SECONDS", 30.0)
     llm = LocalLLM("smollm2", smollm, servers=servers, options=SMALL)
     for restart in range(2):
         await llm.complete(_ask(tokens=2))
@@ -229,7 +236,7 @@ async def test_killed_server_fails_the_call_and_starts_once_more(servers: LocalS
         with pytest.raises(LLMError, match=r"died during the call \(signal SIGKILL\)") as caught:
             await call
         assert caught.value.retryable
-        assert time.monotonic() - begun < 5, restart
+        assert time.monotonic() - begun < 40, restart
     with pytest.raises(LLMError, match="died twice"):
         await llm.complete(_ask())
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from helpers_llms import MisbehavingServer, body, chunk, llm_at, question, sse, token
+from helpers_llms import PATIENT, MisbehavingServer, body, chunk, llm_at, question, sse, token
 from helpers_upstream import Upstream, stats_of, upstream, upstream_process
 from smcs.errors import ConfigError, InputError, LLMError
 from smcs.llms import (
@@ -37,7 +37,6 @@ from smcs.llms.protocol import DeltaSink, require_forwarding
 from smcs.llms.session import INSTANCE, VIA_HEADER, came_via
 from smcs.types import Completion, Request, Usage
 
-PATIENT = Timeouts(connect=60, first_byte=60, between_bytes=60, total=60)
 ASKED: dict[str, Any] = {"model": "smcs", "messages": [{"role": "user", "content": "What is 6 x 7?"}]}
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 
@@ -97,13 +96,13 @@ async def test_a_body_comes_back_byte_for_byte(server: MisbehavingServer, sessio
         b'{ "choices" : [{"index":0,"message":{"content":null,"audio":{"id":1}},"finish_reason":"x"}],"n":1e2, "z":[] }'
     )
     server.behaviour = server.reply(sent)
-    assert await llm_at(server, session, timeouts=PATIENT).forward(ASKED) == sent
+    assert await llm_at(server, session).forward(ASKED) == sent
 
 
 async def test_events_come_back_byte_for_byte(server: MisbehavingServer, session: HttpSession) -> None:
     events = ['{"choices":[{"delta" : {"content":"[DONE]"}}],"z":1.0}', '{"choices":[],"usage":null}', "{}"]
     server.behaviour = server.stream(b": hello\r\n\r\n", sse(*events, separator="\r\n\r\n"), sse("late", done=False))
-    async with aclosing(llm_at(server, session, timeouts=PATIENT).forward_stream(ASKED)) as got:
+    async with aclosing(llm_at(server, session).forward_stream(ASKED)) as got:
         assert [event.decode() async for event in got] == events
 
 
@@ -130,7 +129,7 @@ async def test_a_server_that_ignores_stream(server: MisbehavingServer, session: 
     called = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
     server.behaviour = server.reply({**body("42", tool_calls=[called], usage=usage), "created": 1, "model": "m"})
-    events = await streamed(llm_at(server, session, timeouts=PATIENT), ASKED)
+    events = await streamed(llm_at(server, session), ASKED)
     assert [ChatCompletionChunk.model_validate(event).object for event in events] == ["chat.completion.chunk"] * 2
     assert events[0]["choices"][0]["delta"]["tool_calls"] == [{"index": 0, **called}]
     assert joined(events) == "42"
@@ -150,12 +149,12 @@ async def test_error_bodies_are_bounded_and_hold_no_key(server: MisbehavingServe
     for size, kept in ((50, True), (65_536 - 23, True), (65_536 - 22, False), (500_000, False)):
         server.behaviour = server.reply(b'{"error":"bad sk-123 ' + b"x" * size + b'"}', status=401)
         with pytest.raises(LLMError) as caught:
-            await llm_at(server, session, timeouts=PATIENT, api_key="sk-123").forward(ASKED)
+            await llm_at(server, session, api_key="sk-123").forward(ASKED)
         assert (caught.value.body is not None) is kept
         assert b"sk-123" not in (caught.value.body or b"")
     server.behaviour = server.reply(b"", status=500)
     with pytest.raises(LLMError) as caught:
-        await llm_at(server, session, timeouts=PATIENT).complete(question())
+        await llm_at(server, session).complete(question())
     assert caught.value.body is None
 
 
@@ -178,7 +177,7 @@ async def test_a_200_that_is_no_completion(
     server: MisbehavingServer, session: HttpSession, sent: bytes, says: str, stream: bool
 ) -> None:
     server.behaviour = server.reply(sent)
-    llm = llm_at(server, session, timeouts=PATIENT, max_body_bytes=200_000)
+    llm = llm_at(server, session, max_body_bytes=200_000)
     with pytest.raises(LLMError, match=says):
         await (streamed(llm, ASKED) if stream else llm.forward(ASKED))
 
@@ -202,7 +201,7 @@ async def test_a_stream_that_is_not_whole(
     server: MisbehavingServer, session: HttpSession, wire: bytes, then: str, kind: str, retryable: bool, says: str
 ) -> None:
     server.behaviour = server.stream(wire, then=then)
-    timeouts = Timeouts(between_bytes=0.3) if then == "hang" else PATIENT
+    timeouts = Timeouts(between_bytes=1.0) if then == "hang" else PATIENT
     llm = llm_at(server, session, max_body_bytes=200_000, timeouts=timeouts)
     got: list[bytes] = []
     with pytest.raises(LLMError, match=says) as caught:
@@ -216,22 +215,22 @@ async def test_either_sign_of_an_end_is_enough(server: MisbehavingServer, sessio
     end = chunk("a", index=1, finish="length")
     parts = [chunk("4", finish=None if done else "stop"), end, {"choices": [{"index": 0, "delta": {}}]}]
     server.behaviour = server.stream(sse(*parts, done=done).removesuffix(b"\n"))
-    assert joined(await streamed(llm_at(server, session, timeouts=PATIENT), ASKED)) == "4"
+    assert joined(await streamed(llm_at(server, session), ASKED)) == "4"
 
 
 async def test_a_long_stream_may_grow_past_the_cap(server: MisbehavingServer, session: HttpSession) -> None:
     server.behaviour = server.stream(*[sse(chunk("x" * 5_000), done=False)] * 30, sse(chunk("y", finish="stop")))
-    events = await streamed(llm_at(server, session, timeouts=PATIENT, max_body_bytes=20_000), ASKED)
+    events = await streamed(llm_at(server, session, max_body_bytes=20_000), ASKED)
     assert len(joined(events)) == 150_001
 
 
 async def test_numbers_that_are_none_become_null(server: MisbehavingServer, session: HttpSession) -> None:
     nan = json.dumps(chunk("4", finish="stop", logprobs=[token("4", float("nan"))]))
     server.behaviour = server.stream(sse(nan))
-    (event,) = await streamed(llm_at(server, session, timeouts=PATIENT), ASKED)
+    (event,) = await streamed(llm_at(server, session), ASKED)
     assert event["choices"][0]["logprobs"]["content"][0]["logprob"] is None
     server.behaviour = server.reply(b'{"choices": [{"index": 0, "message": {}, "x": -Infinity}]}')
-    assert b"Infinity" not in await llm_at(server, session, timeouts=PATIENT).forward(ASKED)
+    assert b"Infinity" not in await llm_at(server, session).forward(ASKED)
 
 
 async def test_leaving_a_stream_cuts_the_connection_at_once(far: Upstream, session: HttpSession) -> None:
@@ -257,11 +256,11 @@ async def test_cancelling_ends_the_request(far: Upstream, session: HttpSession, 
 async def test_the_timer_is_not_the_listeners(server: MisbehavingServer, session: HttpSession) -> None:
     """A listener may take longer over an event than the server may be silent."""
     server.behaviour = server.stream(sse(chunk("4"), chunk("2", finish="stop")))
-    llm = llm_at(server, session, timeouts=Timeouts(between_bytes=0.5))
+    llm = llm_at(server, session, timeouts=Timeouts(between_bytes=1.0))
     got = []
     async with aclosing(llm.forward_stream(ASKED)) as events:
         async for event in events:
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.2)
             got.append(event)
     assert len(got) == 2
 

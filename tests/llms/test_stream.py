@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers_llms import Behaviour, MisbehavingServer, body, chunk, llm_at, question, sse, token
+from helpers_llms import PATIENT, SILENT, Behaviour, MisbehavingServer, body, chunk, llm_at, question, sse, token
 from smcs.errors import LLMError
-from smcs.llms import HttpSession
+from smcs.llms import HttpSession, transport
 from smcs.llms.stream import EventParser
 from smcs.types import Completion, Delta, Usage
 
@@ -112,7 +112,10 @@ async def test_a_server_that_lingers_after_the_end_does_not_hold_the_answer(
     assert completion.choices[0].text == "42"
 
 
-async def test_streams_reuse_their_connection(server: MisbehavingServer, session: HttpSession) -> None:
+async def test_streams_reuse_their_connection(
+    server: MisbehavingServer, session: HttpSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_TRAILER_SECONDS", 30.0)
     ports = set()
     stream = server.stream(sse(chunk("42", finish="stop")))
 
@@ -155,8 +158,9 @@ async def test_failures(
     says: str,
 ) -> None:
     server.behaviour = choose(server)
+    llm = llm_at(server, session, max_body_bytes=200_000, timeouts=SILENT.get(says, PATIENT))
     with pytest.raises(LLMError) as caught:
-        await llm_at(server, session, max_body_bytes=200_000).complete(question(), on_delta=lambda _: None)
+        await llm.complete(question(), on_delta=lambda _: None)
     assert (caught.value.kind, caught.value.retryable) == (kind, retryable)
     assert says in str(caught.value)
 

@@ -95,11 +95,11 @@ async def test_max_calls_leaves_the_best_priors_a_vote(known: QuestionBank) -> N
 
 
 async def test_max_seconds_is_for_the_votes_alone(known: QuestionBank) -> None:
-    slow = {"latency": 5.0, **says("B")}
+    slow = {"latency": 60.0, **says("B")}
     over = team(known, {"adder": slow, "half": says("B"), "guide": says("C"), "poor": says("C")})
-    record, _ = await run(over, replace(SETTINGS, max_seconds=0.5), name="majority_vote", question=choice_query())
+    record, _ = await run(over, replace(SETTINGS, max_seconds=2), name="majority_vote", question=choice_query())
     assert record.answer == "The answer is C."
-    assert 0.45 < record.seconds < 2
+    assert 1.9 < record.seconds < 30
     assert [a.status for a in record.attempts if a.llm == "adder"] in (["timeout"], ["cancelled"])
 
 
