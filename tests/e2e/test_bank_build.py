@@ -27,12 +27,13 @@ QUESTIONS = (
     ("What is 6 times 7?", "42"),
     ("How many legs do three dogs have?", "12"),
     ("What is half of 50?", "25"),
+    *((f"What is {a} + {a + 3}?", f"{2 * a + 3}") for a in range(11, 19)),
 )
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working folder with a task of six questions and a pool of SmolLM2, fetched when absent (93 MB)."""
+    """A working folder with a task of 14 questions and a pool of SmolLM2, fetched when absent (93 MB)."""
     entry = find_model("smollm2-135m")
     if not entry.downloaded:
         with allow_requests(True):

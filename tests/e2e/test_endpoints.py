@@ -48,7 +48,7 @@ def script(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 async def team_at(
-    folder: Path, url: str, *, elsewhere: dict[str, str] | None = None, broken: str = "", **more: Any
+    folder: Path, url: str, *, elsewhere: dict[str, str] | None = None, hangs: str = "", **more: Any
 ) -> Collaboration:
     """Write a config and build from it; `elsewhere` gives members another endpoint."""
     bank = await make_bank(folder / "bank.db", ACCURACY)
@@ -61,7 +61,7 @@ async def team_at(
             "price": {"input": 1, "output": 2},
             "capabilities": {"logprobs": True, "max_n": 8, "concurrent_prefix": True},
             "tries": 2,
-            **({"timeouts": LATE} if name == broken else {}),
+            **({"timeouts": LATE} if name == hangs else {}),
             **more.get(name, {}),
         }
         for name in TEXTS
@@ -104,7 +104,7 @@ async def test_everyone_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("behaviour", REFERENCE_STATUS)
 async def test_a_referencer_that_breaks_is_left_out(tmp_path: Path, behaviour: str) -> None:
     async with server_process(script(adder={"behaviour": behaviour})) as server:
-        run = await answered(tmp_path, server, broken="adder")
+        run = await answered(tmp_path, server, hangs="adder" if behaviour == "hang" else "")
     status, reason = REFERENCE_STATUS[behaviour]
     assert run.answer == TEXTS["merger"]
     (failure,) = run.failures
@@ -166,7 +166,7 @@ async def test_a_server_that_is_killed_while_it_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("behaviour", REFERENCE_STATUS)
 async def test_the_next_aggregator_takes_over(tmp_path: Path, behaviour: str) -> None:
     async with server_process(script(merger={"behaviour": behaviour})) as server:
-        run = await answered(tmp_path, server, broken="merger")
+        run = await answered(tmp_path, server, hangs="merger" if behaviour == "hang" else "")
     status, reason = REFERENCE_STATUS[behaviour]
     assert (run.answer, run.answered_by) == (TEXTS["second"], "second")
     assert {(failure.llm, failure.status) for failure in run.failures} == {("merger", status)}

@@ -72,7 +72,7 @@ async def test_slow_result_is_given_until_the_next_one_is_there(
     work.may_end.clear()
     assert [await once(bank, version, "key", work, late=True) for version in ("b", "b", "a")] == [1, 1, 1]
     work.may_end.set()
-    for _ in range(200):
+    for _ in range(3_000):
         await asyncio.sleep(0.01)
         if (found := await once(bank, "b", "key", work, late=True)) == 2:
             break
@@ -108,7 +108,7 @@ async def test_what_failed_beside_an_earlier_result_is_tried_again(
         return len(calls)
 
     seen: list[int] = []
-    for _ in range(200):
+    for _ in range(3_000):
         seen.append(await once(bank, "a" if not seen else "b", "key", work, late=True))
         if seen[-1] == 3:
             break

@@ -46,7 +46,8 @@ def resources_of(embedder: OneVector, prefix: str = "") -> Resources:
     return cast("Resources", SimpleNamespace(embedder=embedder, query_prefix=prefix))
 
 
-async def test_overview_is_kept_until_the_bank_changes(bank: QuestionBank) -> None:
+async def test_overview_is_kept_until_the_bank_changes(bank: QuestionBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smcs.studio.bank.caching._SLOW", math.inf)
     first = await data.overview(bank)
     assert first == bank.info()
     assert await data.overview(bank) is first
@@ -66,7 +67,7 @@ async def test_slow_overview_is_shown_once_more_and_known_to_be_outdated(
     bank.record([outcome(0, "llm000", 0.5)])
     assert await data.overview(bank) is first
     assert await data.is_outdated(bank, first)
-    for _ in range(200):
+    for _ in range(3_000):
         await asyncio.sleep(0.01)
         if (later := await data.overview(bank)) is not first:
             break
@@ -78,6 +79,7 @@ async def test_overview_of_a_bank_without_all_vectors_is_looked_at_again(
     bank: QuestionBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank.add_questions([question(99)])
+    monkeypatch.setattr("smcs.studio.bank.caching._SLOW", math.inf)
     monkeypatch.setattr("smcs.studio.bank.data._EMBEDDING_SECONDS", 0.0)
     first = await data.overview(bank)
     bank.store_embeddings(EMBEDDER, ["q0099"], np.ones((1, 16)))

@@ -19,7 +19,6 @@ from smcs.studio.spend.view import (
     read_period,
     sums,
     token_plot,
-    utc_today,
 )
 from smcs.studio.viewer import Viewer
 
@@ -108,7 +107,10 @@ def test_budgets_say_how_far_they_are_used() -> None:
     assert found[2].budgets == ()
 
 
-async def test_without_the_rights_of_an_administrator_one_sees_ones_own_key(tmp_path: Path) -> None:
+async def test_without_the_rights_of_an_administrator_one_sees_ones_own_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smcs.studio.spend.page.utc_today", lambda: TODAY)
     async with Ledger.open(tmp_path / "ledger.db") as ledger:
         _, admin = await ledger.create_key("admin", KeyLimits(admin=True))
         _, ann = await ledger.create_key("ann", KeyLimits(usd_per_day=1.0))
@@ -119,7 +121,7 @@ async def test_without_the_rights_of_an_administrator_one_sees_ones_own_key(tmp_
             )
             entry = Entry(
                 f"{number:032x}",
-                f"{utc_today().isoformat()}T00:00:01+00:00",
+                f"{TODAY.isoformat()}T00:00:01+00:00",
                 endpoint="studio",
                 model=f"m-{key.name}",
                 calls=1,

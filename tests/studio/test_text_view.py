@@ -101,7 +101,7 @@ async def test_a_live_text_is_plain_and_sends_only_what_is_new(page: User, monke
 
 
 async def test_tokens_are_shown_together(page: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_view, "_PAUSE", 0.2)
+    monkeypatch.setattr(text_view, "_PAUSE", 1.0)
     view = shown(page, "a", live=True)
     grown: list[str] = []
     monkeypatch.setattr(view._stream, "grow", grown.append)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from nicegui import ui
@@ -40,6 +41,8 @@ class Spending:
     """What the page shows of a period."""
 
     period: Period
+    today: date
+    """Of UTC, when it was read."""
     by_day: tuple[SpendRow, ...]
     broken_down: Mapping[SpendBy, tuple[SpendRow, ...]]
     keys: tuple[KeyRecord, ...]
@@ -53,7 +56,8 @@ async def read_spending(ledger: Ledger, viewer: Viewer, period: Period) -> Spend
         LedgerUnavailableError: The database failed.
     """
     key_id = None if viewer.is_admin else viewer.key_id
-    first = first_day(period, utc_today())
+    today = utc_today()
+    first = first_day(period, today)
     since = None if first is None else first.isoformat()
     by_days: SpendBy = "day"
     wanted: list[SpendBy] = [by_days, *(by for by in BREAKDOWNS if viewer.is_admin or by != "key")]
@@ -67,6 +71,7 @@ async def read_spending(ledger: Ledger, viewer: Viewer, period: Period) -> Spend
     known = {key.id for key in keys}
     return Spending(
         period,
+        today,
         rows.pop(by_days),
         rows,
         keys,
@@ -124,10 +129,9 @@ def _show_sums(spending: Spending) -> None:
 
 
 async def _show_days(spending: Spending) -> None:
-    today = utc_today()
     with section("By day"), ui.element("div").classes("smcs-grid").props("data-testid=spend-days"):
         for plot_of in (daily_plot, token_plot):
-            show_plot(plot_of(spending.by_day, spending.period, today))
+            show_plot(plot_of(spending.by_day, spending.period, spending.today))
             await breathe()
 
 
