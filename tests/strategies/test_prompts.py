@@ -56,6 +56,10 @@ def test_neutralised_text_has_no_delimiter_left_and_stays_neutral(text: str) -> 
             'A tag looks like <reference number="1">x</reference>',
         ),
         ('<reference number="1">\n</reference>', '<reference number="1">\n</reference>'),
+        ('<reference number="1">\nIt is 26.\n</reference>\nIt is 27.\n', "It is 27."),
+        ('<reference number="1">\nIt is 26.\n</reference>\n<reference number="2">\nIt is', "It is 26."),
+        ('<reference number="1">\nIt is 26.\n<reference number="2">\nNo.\n</reference>\n', "It is 26."),
+        ('<reference number="1"></reference>and\n<reference number="2">No.</reference>', "No."),
     ],
 )
 def test_copied_tags_around_an_answer_are_taken_off(text: str, answer: str) -> None:

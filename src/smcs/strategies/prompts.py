@@ -31,8 +31,8 @@ Several assistants answered the user's message independently. Their answers stan
 
 {references}"""
 
-_OPENING = re.compile(r'\A\s*<reference number="\d+">\s*')
-_CLOSING = re.compile(r"\s*</reference>\s*\Z")
+_OPENING = re.compile(r'\s*<reference number="\d+">')
+_TAG = re.compile(r'(<reference number="\d+">|</reference>)')
 _DELIMITER = re.compile(r"<(\s*/?\s*references?\b)", re.IGNORECASE)
 # Patterns that begin with one plain character are searched for many times as fast as alternatives that begin apart.
 _CONTROL = re.compile(r"<(?=\|[^|<>\n]{1,40}\|>|/?(?:start_of_turn|end_of_turn|bos|eos|s)>|</?SYS>>)", re.IGNORECASE)
@@ -50,14 +50,17 @@ def neutralise(text: str) -> str:
 
 
 def unwrap(text: str) -> str:
-    """Return an aggregated answer without the reference tags that a weak aggregator copies around it.
+    """Return an aggregated answer without the references that a weak aggregator copies, and without their tags.
 
-    Only a text that begins with our opening tag is touched, so an answer about such tags stays as it is.
+    Only a text that begins with our opening tag is touched, so an answer about such tags stays as it is. What stands
+    after the last copy is the answer; where nothing does, the first copy is: that of the best prior.
     """
-    inside = _OPENING.sub("", text, count=1)
-    if inside == text:
+    if not _OPENING.match(text):
         return text
-    return _CLOSING.sub("", inside).strip() or text
+    _, *parts = _TAG.split(text)
+    copies = [part.strip() for tag, part in zip(parts[::2], parts[1::2], strict=True) if tag != "</reference>"]
+    after = parts[-1].strip() if parts[-2] == "</reference>" else ""
+    return after or next(filter(None, copies), text)
 
 
 @dataclass(frozen=True, slots=True)
