@@ -202,10 +202,15 @@ async def test_a_run_that_is_stopped_leaves_nothing_running(known: QuestionBank)
     running = fold.progress()
     assert {call.status for call in running.answers} == {"running"}
     assert running.phase == "asking"
-    fold.end("stopped")
-    stopped = fold.progress(3.0)
+    fold.end("stopped", elapsed=3.0)
+    stopped = fold.progress(9.0)
     assert {call.status for call in stopped.answers} == {"cancelled"}
-    assert stopped.phase == "stopped"
+    assert (stopped.phase, stopped.seconds) == ("stopped", 3.0)
+    assert all((call.started or 0.0) + (call.seconds or 0.0) == 3.0 for call in stopped.answers)
+    assert next(span.end for span in stopped.spans if span.name == "Answering") == 3.0
+    # What calls took that were given up is not known, and they were made.
+    assert stopped.totals.calls == len(stopped.answers) > 0
+    assert (stopped.totals.cost_usd, stopped.totals.usage.completion_tokens) == (None, None)
 
 
 async def test_there_is_news_where_more_than_the_time_has_changed(known: QuestionBank) -> None:

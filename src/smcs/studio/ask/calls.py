@@ -25,6 +25,8 @@ class _Entry:
     pieces: list[list[str]] = field(default_factory=list[list[str]])
     """What it has written so far, by choice."""
     written: int = 0
+    ended: float | None = None
+    """When it was given up, of one whose end nobody told."""
 
     def live(self) -> tuple[str, ...]:
         """Return the texts so far, by choice."""
@@ -96,9 +98,19 @@ class CallBook:
         entry.attempt, entry.started = attempt, attempt.started
         entry.pieces.clear()
 
-    def close(self, why: str = "") -> None:
-        """Say that nothing more comes: who waits is not asked any more, what runs was given up."""
+    def close(self, why: str = "", at: float = 0.0) -> None:
+        """Say that nothing more comes: who waits is not asked any more, what runs was given up.
+
+        Args:
+            why: It was.
+            at: Seconds after the run began. What a call took that was given up then is not known.
+        """
         self._closed = why
+        for entry in self._entries:
+            if entry.attempt is None:
+                entry.ended = max(at, entry.started)
+                took = entry.ended - entry.started
+                self.attempts.append(Attempt(entry.llm, entry.stage, "cancelled", started=entry.started, seconds=took))
 
     def answers(self) -> tuple[Call, ...]:
         """Return the calls for an LLM's own answer: recruited ones best first, then the others as they began."""
@@ -122,7 +134,7 @@ class CallBook:
         entries = [each for each in self._entries if each.stage == stage and _sent(each)]
         if not entries:
             return None
-        ended = [each.attempt.started + each.attempt.seconds for each in entries if each.attempt is not None]
+        ended = [end for each in entries if (end := _end(each)) is not None]
         return min(each.started for each in entries), max(ended) if len(ended) == len(entries) else None
 
     def _calls(self, stage: Stage, candidates: Sequence[Candidate]) -> list[Call]:
@@ -147,7 +159,7 @@ class CallBook:
                 entry.stage,
                 "cancelled" if over else "running",
                 started=entry.started,
-                seconds=None,
+                seconds=None if entry.ended is None else entry.ended - entry.started,
                 why=self._closed or "",
                 members=members,
                 live=entry.live(),
@@ -167,6 +179,10 @@ class CallBook:
             cost_usd=attempt.cost_usd,
             tries=attempt.tries,
         )
+
+
+def _end(entry: _Entry) -> float | None:
+    return entry.ended if entry.attempt is None else entry.attempt.started + entry.attempt.seconds
 
 
 def _sent(entry: _Entry) -> bool:

@@ -96,11 +96,18 @@ class Fold:
         """Whether anything but the time has changed since `progress` was last asked for."""
         return bool(self._changed)
 
-    def end(self, phase: Phase, error: str = "") -> None:
-        """Say that a run ended without an answer: "failed", with why, or "stopped"."""
-        self._book.close("the run was cancelled" if phase == "stopped" else "the run ended before it")
-        self._shown = replace(self._shown, phase=phase, error=error)
-        self._touch("answers", "merges", "answer")
+    def end(self, phase: Phase, error: str = "", *, elapsed: float = 0.0) -> None:
+        """Say that a run ended without an answer: "failed", with why, or "stopped".
+
+        Args:
+            phase: Which of the two.
+            error: Why it failed.
+            elapsed: Seconds since it began.
+        """
+        at = max(self._at, elapsed, self._shown.seconds)
+        self._book.close("the run was cancelled" if phase == "stopped" else "the run ended before it", at)
+        self._shown = replace(self._shown, phase=phase, error=error, seconds=at)
+        self._touch("answers", "merges", "answer", "spans", "totals")
 
     def progress(self, elapsed: float = 0.0) -> Progress:
         """Return what is to be shown now.

@@ -85,6 +85,7 @@ class Turn:
 
     async def _ask(self, request: ChatRequest, fold: Fold) -> Run | None:
         """Return the record; `None` where there is no answer, and the fold says why."""
+        begun = time.monotonic()
         try:
             asked = await self._studio.desk.ask(
                 request,
@@ -93,10 +94,10 @@ class Turn:
                 listener=Listener(fold.add),
             )
         except asyncio.CancelledError:
-            fold.end("stopped")
+            fold.end("stopped", elapsed=time.monotonic() - begun)
             raise
         except SmcsError as error:
-            fold.end("failed", failure_words(error))
+            fold.end("failed", failure_words(error), elapsed=time.monotonic() - begun)
             return None
         return asked.run
 
