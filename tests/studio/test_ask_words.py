@@ -11,10 +11,11 @@ from smcs.gateway.errors import forbidden, rate_limited
 from smcs.run import Candidate
 from smcs.strategies import CallEstimate
 from smcs.studio.ask.asking import estimate_line, failure_words
-from smcs.studio.ask.outcome import nice_scale, waited_for
+from smcs.studio.ask.evidence import pool_table
+from smcs.studio.ask.outcome import nice_scale, timeline_table, waited_for
 from smcs.studio.ask.reaction import learned_line
 from smcs.studio.ask.scores import score_table
-from smcs.studio.ask.state import Answer, Call, CallStatus, Phase, PoolRow, Progress
+from smcs.studio.ask.state import Answer, Call, CallStatus, Phase, PoolRow, Progress, Span
 from smcs.studio.ask.words import (
     ABLATION_WORDS,
     left_out,
@@ -126,7 +127,7 @@ def test_the_winner_is_explained_from_the_record() -> None:
     smcs = replace(ASKED, candidates=(ONE, TWO), chosen=0)
     assert why_it_won(smcs) == (
         "Written by merger from the answers of a and b: of 2 candidates it scored best (0.700; the next one has "
-        "0.400); its similarity to all of them is 0.90 and was written with a perplexity of 1.20."
+        "0.400); its similarity to all of them is 0.90, and it was written with a perplexity of 1.20."
     )
     voted = tuple(replace(each, group=0, agreement=0.75, members=()) for each in (ONE, TWO))
     assert why_it_won(replace(smcs, candidates=voted)) == (
@@ -205,3 +206,17 @@ def test_an_estimate_is_one_line_with_unknown_prices_unknown() -> None:
     assert estimate_line("smcs", estimate) == (
         "smcs: about 9 calls (at most 15), 1,200 tokens read, 900 written, cost unknown, at least $0.0100."
     )
+
+
+def test_what_is_drawn_by_hand_has_its_figures_as_a_table() -> None:
+    a = Call("a", "a", "reference", "ok", started=0.5, seconds=1.0)
+    skipped = Call("s", "s", "reference", "skipped", started=0.5, seconds=0.0)
+    running = Call("m", "m", "aggregation", "running", started=1.75, members=("a",))
+    progress = Progress(answers=(a, skipped), merges=(running,), spans=(Span("Answering", 0.5, None),))
+    assert timeline_table(progress).rows == (
+        ("stage", "Answering", 0.5, None, "", ""),
+        ("reference", "a", 0.5, 1.5, "ok", ""),
+        ("aggregation", "m", 1.75, None, "running", "a"),
+    )
+    rows = (PoolRow("a", 0.8, 4.5, 0.25, recruited=True), PoolRow("b", out="switched off"))
+    assert pool_table(rows).rows == (("a", 0.8, 4.5, 0.25, "yes", ""), ("b", None, None, None, "no", "switched off"))

@@ -118,6 +118,7 @@ async def show_page(
     """
     ui.add_head_html(_HEAD)
     ui.query(".nicegui-content").classes("smcs-page")
+    ui.query(".q-page").props("role=none")  # a `main` around header and content; ours below is the one
     ui.link("Skip to the content", "#content").classes("smcs-skip")
     _header(spec, menu, studio.viewer, request.cookies.get(_THEME))
     await breathe()

@@ -171,8 +171,7 @@ class PlotView(ui.element):
             show_table(self._plot.table)
 
     def _download(self) -> None:
-        content = self._plot.table.to_csv().encode("utf-8-sig")
-        ui.download.content(content, file_name(self._plot.title, "csv"), "text/csv")
+        _download(self._plot.title, self._plot.table)
 
     def _clicked(self, event: EChartPointClickEventArguments) -> None:
         click = where_clicked(self._drawn, event.series_index, event.data_index)
@@ -207,6 +206,23 @@ def show_table(table: Table) -> ui.table:
     if len(table.rows) > _MOST_ROWS:
         ui.label(f"The first {_MOST_ROWS:,} of {len(table.rows):,} rows; Data has all.").classes("smcs-muted")
     return view
+
+
+def data_button(title: str, table: Callable[[], Table]) -> ui.button:
+    """Show the button of a plot that is not drawn by `PlotView`: it gives the figures as CSV.
+
+    Args:
+        title: What the plot shows.
+        table: The figures, when they are wanted.
+    """
+    button = ui.button("Data", icon="download", color=None, on_click=lambda: _download(title, table()))
+    button.props("flat dense no-caps size=sm data-testid=plot-data").style("color: var(--smcs-accent)")
+    button.props["aria-label"] = f"Data of {title} as CSV"
+    return button
+
+
+def _download(title: str, table: Table) -> None:
+    ui.download.content(table.to_csv().encode("utf-8-sig"), file_name(title, "csv"), "text/csv")
 
 
 def file_name(title: str, suffix: str) -> str:

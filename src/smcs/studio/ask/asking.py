@@ -83,7 +83,7 @@ def failure_words(error: SmcsError) -> str:
         case "insufficient_quota":
             advice = "The budget of your key is used up."
         case "upstream_failed":
-            advice = "The Pool page says which LLMs respond."
+            advice = "The page LLMs says which of them respond."
         case "budget_exceeded":
             advice = "Raise the limits under Options."
         case _:

@@ -227,7 +227,8 @@ def _facts(call: Call) -> str:
     if call.status == "ok":
         if len(call.texts) > 1:
             said.append(plural(len(call.texts), "text"))
-        said.append(f"{format_count(call.usage.completion_tokens)} tokens written")
+        written = call.usage.completion_tokens
+        said.append(f"{format_count(written)} token{'' if written == 1 else 's'} written")
         said.append(f"cost {format_usd(call.cost_usd)}")
     if call.tries > 1:
         said.append(plural(call.tries, "try").replace("trys", "tries"))

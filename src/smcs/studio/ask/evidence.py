@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from nicegui import ui
@@ -10,12 +11,16 @@ from smcs.run import SupportQuestion
 from smcs.studio.ask.parts import NO_FIGURE, chip, hint, plain, step
 from smcs.studio.ask.state import PoolRow, Progress, Support
 from smcs.studio.ask.words import plural
+from smcs.studio.plot_data import Table
+from smcs.studio.plots import data_button
 
-__all__ = ("PoolStep", "SupportStep")
+__all__ = ("PoolStep", "SupportStep", "pool_table")
 
 _NEAREST: Final = 3
 _SOURCES: Final = 6
 _POOL: Final = 12
+_ASKED: Final = 60
+"""Rows shown at first where so many are asked."""
 _MORE: Final = 100
 _TEXT: Final = 400
 _NAME: Final = 120
@@ -91,6 +96,7 @@ class PoolStep:
         with step("Who was asked", explained) as self._box:
             self._box.props("data-testid=step-pool")
             self._table = ui.element("div")
+            data_button("Who was asked", lambda: pool_table(self._rows or ()))
             self._more = ui.button(on_click=self._all).props("flat dense no-caps data-testid=more-pool")
         self._rows: tuple[PoolRow, ...] | None = None
         self._most = _POOL
@@ -111,7 +117,8 @@ class PoolStep:
         self._box.set_visibility(rows is not None)
         if rows is None:
             return
-        shown = [row for at, row in enumerate(rows) if at < self._most or _has_part(row)]
+        wanted = [row for at, row in enumerate(rows) if at < self._most or _has_part(row)]
+        shown = wanted[: max(self._most, _ASKED)]
         self._more.set_visibility(len(shown) < len(rows))
         self._more.set_text(f"Show {min(_MORE, len(rows) - len(shown))} more of {plural(len(rows), 'LLM')}")
         self._table.clear()
@@ -122,6 +129,17 @@ class PoolStep:
 
 def _has_part(row: PoolRow) -> bool:
     return row.recruited or bool(row.replaced_by or row.replaces)
+
+
+def pool_table(rows: Sequence[PoolRow]) -> Table:
+    """Return the figures of the pool: shares are 0 to 1, and empty where nothing is known."""
+    columns = ("LLM", "Expected share right", "Prior", "Probability of being drawn first", "Asked", "Out")
+    return Table(
+        columns,
+        tuple(
+            (row.llm, row.accuracy, row.prior, row.weight, "yes" if row.recruited else "no", row.out) for row in rows
+        ),
+    )
 
 
 def _bar(row: PoolRow) -> None:
@@ -140,7 +158,8 @@ def _bar(row: PoolRow) -> None:
             ui.element("div")
             .props("aria-hidden=true")
             .style("background: var(--smcs-sunken); border-radius: 4px; height: .7rem; overflow: hidden")
-        ):
+        ) as track:
+            track.props["title"] = _explained(row)
             if row.accuracy is not None:
                 color = "accent" if row.recruited else "muted"
                 ui.element("div").style(

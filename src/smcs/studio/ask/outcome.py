@@ -11,8 +11,10 @@ from smcs.studio.ask.parts import NO_FIGURE, Figures, hint, plain, say, shortene
 from smcs.studio.ask.state import Call, Progress, ScoreTable, Span, Term, Totals
 from smcs.studio.ask.words import call_line, listed, plural
 from smcs.studio.frame import format_count, format_seconds, format_usd
+from smcs.studio.plot_data import Table
+from smcs.studio.plots import data_button
 
-__all__ = ("CostStep", "ScoresStep", "TimelineStep", "nice_scale", "waited_for")
+__all__ = ("CostStep", "ScoresStep", "TimelineStep", "nice_scale", "timeline_table", "waited_for")
 
 _TERM_NAMES: Final[dict[Term, str]] = {
     "similarity": "Similarity",
@@ -59,11 +61,13 @@ def _scores(table: ScoreTable) -> None:
     columns += [("Answer", True)] if answers else []
     columns += [(_TERM_NAMES[term], True) for term in table.terms]
     view = Figures([*columns, ("Total", True), ("", False)], "Scores of the candidates")
-    for row in table.rows:
+    for row in table.rows[:_ROWS]:
         cells = [f"{row.number}", shortened(row.llm, _NAME), listed(row.members) if row.members else "its own answer"]
         cells += [_group(row.group)] if answers else []
         cells += [_figure(value) for value in row.terms]
         view.set(f"{row.number}", [*cells, _figure(row.total), "chosen" if row.chosen else ""])
+    if len(table.rows) > _ROWS:
+        hint(f"The best {_ROWS} of {plural(len(table.rows), 'candidate')}.")
     hint(f"{table.formula[:1].upper()}{table.formula[1:]}.")
     for term in table.terms:
         hint(_EXPLAINED[term])
@@ -97,11 +101,14 @@ class TimelineStep:
                 )
             self._axis = _Axis()
             self._cut = hint("")
+            data_button("Timeline", lambda: timeline_table(self._shown))
+        self._shown = Progress()
         self._bars: dict[str, _Bar] = {}
         self._scale = 0.0
 
     def show(self, progress: Progress) -> None:
         """Move the bars; those that stand still cost nothing."""
+        self._shown = progress
         calls = [call for call in progress.calls if call.status != "skipped"]
         self._box.set_visibility(bool(calls))
         if not calls:
@@ -162,6 +169,7 @@ class _Bar:
         if at != self._at:
             self._at = at
             self._bar.style(f"left: {at[0]}%; width: {at[1]}%; background: {at[2]}")
+            self._bar.props["title"] = f"{start:.2f} s to {end:.2f} s"
         say(self._said, said)
 
 
@@ -173,6 +181,18 @@ def _paint(call: Call | None) -> str:
     if call.status == "cancelled":
         return "var(--smcs-warn)"
     return "var(--smcs-accent)" if call.stage == "reference" else "var(--smcs-good)"
+
+
+def timeline_table(progress: Progress) -> Table:
+    """Return when stages and calls began and ended, in seconds after the question; empty is not known yet."""
+    calls = [call for call in progress.calls if call.status != "skipped"]
+    rows: list[tuple[str | float | None, ...]] = [
+        ("stage", span.name, span.start, span.end, "", "") for span in progress.spans
+    ]
+    for call in calls:
+        last = waited_for(call, calls)
+        rows.append((call.stage, call.llm, call.started, _end(call), call.status, "" if last is None else last.llm))
+    return Table(("What", "Name", "Began (s)", "Ended (s)", "Status", "Waited for"), tuple(rows))
 
 
 class _Axis:
@@ -244,6 +264,7 @@ class CostStep:
             self._box.props("data-testid=step-cost")
             columns = ("LLM", False), ("Calls", True), ("Read", True), ("Written", True), ("Cost", True), ("Time", True)
             self._table = Figures(columns, "Calls, tokens, cost and time by LLM")
+            self._cut = hint("")
         self._shown: Totals | None = None
         self._order: tuple[str, ...] = ()
 
@@ -265,6 +286,8 @@ class CostStep:
             self._table.set(
                 use.llm, [shortened(use.llm, _NAME), calls, read, written, cost, format_seconds(use.seconds)]
             )
+        many = len(totals.by_llm)
+        say(self._cut, f"The dearest {_ROWS} of {plural(many, 'LLM')}; All has the others too." if many > _ROWS else "")
         usage = totals.usage
         cost = format_usd(totals.cost_usd, totals.known_cost_usd)
         read, written = format_count(usage.prompt_tokens), format_count(usage.completion_tokens)

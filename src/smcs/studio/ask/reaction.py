@@ -49,9 +49,10 @@ class Reaction:
         self._box.set_visibility(True)
 
     async def _judge(self, verdict: Literal["good", "bad"]) -> None:
-        await self._give(FeedbackRequest(run_id=self._run_id, verdict=verdict))
+        if not await self._give(FeedbackRequest(run_id=self._run_id, verdict=verdict)):
+            return
         for button, name in ((self._good, "good"), (self._bad, "bad")):
-            button.props["aria-pressed"] = "true" if name == verdict else "false"
+            button.props(f"aria-pressed={'true' if name == verdict else 'false'}")
 
     async def _correct(self) -> None:
         text = str(self._answer.value or "").strip()[:_MAX_ANSWER]
@@ -60,18 +61,21 @@ class Reaction:
             return
         await self._give(FeedbackRequest(run_id=self._run_id, answer=text))
 
-    async def _give(self, said: FeedbackRequest) -> None:
+    async def _give(self, said: FeedbackRequest) -> bool:
+        """Return whether it is noted now."""
         if self._busy:
-            return
+            return False
         self._busy = True
         say(self._said, "Saving …")
         try:
             told = await self._studio.desk.give(said, self._studio.viewer.key)
-            say(self._said, learned_line(told))
         except SmcsError as error:
             say(self._said, f"It could not be saved: {error}")
+            return False
         finally:
             self._busy = False
+        say(self._said, learned_line(told))
+        return True
 
 
 def learned_line(told: Mapping[str, Any]) -> str:

@@ -46,6 +46,10 @@ _OURS: Final = re.compile(r"(?:accuracy|answers|mixed|no|nothing|some|the|what) 
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
 
+_QUOTED: Final = re.compile(r"`([^`]*)`")
+"""A command or a setting, as the notes of a run have it."""
+
+
 def plural(number: int, noun: str) -> str:
     """Return a count with its noun, as in "1 answer" and "2,000 answers"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -200,7 +204,9 @@ def left_out(strategy: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
 def remarks_of(notes: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a strategy decided, as sentences; notes of another shape than ours are left out."""
     said = [_SAYERS[name](value) for name, value in notes.items() if name in _SAYERS]
-    return tuple(line for line in said if line)
+    return tuple(
+        _QUOTED.sub("\N{LEFT DOUBLE QUOTATION MARK}\\1\N{RIGHT DOUBLE QUOTATION MARK}", line) for line in said if line
+    )
 
 
 def _llm(value: Any) -> str:
@@ -336,7 +342,7 @@ def _best(best: Candidate, progress: Progress) -> str:
         return f"{who}: {_votes(best, candidates)}."
     if best.similarity is None:
         return f"{who}: of {count} it scored best ({best.score:.3f}{lead})."
-    sure = "" if best.perplexity is None else f" and was written with a perplexity of {best.perplexity:.2f}"
+    sure = "" if best.perplexity is None else f", and it was written with a perplexity of {best.perplexity:.2f}"
     among = f"of {count} it scored best ({best.score:.3f}{lead})"
     return f"{who}: {among}; its similarity to all of them is {best.similarity:.2f}{sure}."
 
