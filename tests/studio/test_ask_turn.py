@@ -17,7 +17,7 @@ async def test_what_did_not_change_is_shown_once_a_second(monkeypatch: pytest.Mo
     monkeypatch.setattr(turn, "_CLOCK_SECONDS", 60.0)
     never: asyncio.Task[Run | None] = asyncio.create_task(asyncio.sleep(60, None))
     nothing = cast("Any", None)
-    side = _Side(nothing, Fold(), nothing, never, time.monotonic())
+    side = _Side(nothing, "", Fold(), nothing, never, time.monotonic())
     due = [side.is_due]
     side.shown = time.monotonic()
     due.append(side.is_due)

@@ -130,6 +130,48 @@ def test_stopping_ends_every_call_and_says_so(browser: Browser, tmp_path: Path) 
         expect(at(page, "run-row").first).to_contain_text("cancelled")
 
 
+def test_a_conversation_goes_on_in_sight_and_survives_a_reload(page: Page, server: StudioServer) -> None:
+    page.goto(server.url)
+    ask(page, QUESTION)
+    expect(at(page, "run-link")).to_have_count(1)
+    ask(page, "and once more?")
+    expect(at(page, "question-asked").last).to_be_in_viewport()
+    expect(at(page, "run-link")).to_have_count(2)
+    page.reload()
+    expect(at(page, "question-asked")).to_have_text([f"Your question{QUESTION}", "Your questionand once more?"])
+    expect(at(page, "earlier-answer")).to_contain_text("Three and four are 7")
+    ask(page, "and again?")
+    expect(at(page, "run-link")).to_have_count(2)
+    at(page, "run-link").last.click()
+    page.wait_for_url("**/runs/*")
+    expect(at(page, "run-question")).to_have_text("and again?")
+    expect(at(page, "run-before")).to_contain_text("4 messages")
+    at(page, "go-on").click()
+    expect(at(page, "question-asked")).to_have_count(3)
+
+
+def test_escape_closes_a_menu_before_it_stops_anything(browser: Browser, tmp_path: Path) -> None:
+    with studio_server(tmp_path, latency=60.0) as slow, open_page(browser) as page:
+        page.goto(slow.url)
+        ask(page, QUESTION)
+        expect(at(page, "step-pool")).to_contain_text("alpha")
+        page.locator(".q-select:has([data-testid=compare])").first.click()
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("option")).to_have_count(0)
+        expect(at(page, "stop")).to_be_enabled()
+        at(page, "question").press("Enter")
+        expect(at(page, "estimate")).to_contain_text("still being answered")
+        at(page, "question").press("Escape")
+        expect(at(page, "phase")).to_contain_text("Stopped")
+        expect(at(page, "facts")).to_contain_text("cost unknown")
+        ask(page, QUESTION)
+        expect(at(page, "step-pool").nth(1)).to_contain_text("alpha")
+        page.reload()
+        expect(at(page, "no-past")).to_contain_text("still being answered")
+        expect(at(page, "empty")).to_be_visible()
+
+
 def test_feedback_reaches_the_bank(page: Page, server: StudioServer) -> None:
     page.goto(server.url)
     question = "add the numbers 90 and 91 for the feedback"

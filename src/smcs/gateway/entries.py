@@ -26,6 +26,7 @@ __all__ = (
     "StoredRun",
     "Totals",
     "Verdict",
+    "asked_last",
     "bounded",
     "utc",
 )
@@ -46,6 +47,11 @@ _MAX_ERROR: Final = 2_000
 _MAX_QUESTION: Final = 300
 
 _Text = TypeVar("_Text", str, str | None)
+
+
+def asked_last(run: Run) -> str:
+    """Return what the user said last; the text that similar questions were found for may hold turns before it."""
+    return next((each.content for each in reversed(run.query.messages) if each.role == "user"), run.query.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +188,7 @@ class Entry:
             attempts=tuple(map(AttemptSummary.of, run.attempts)) if taken else (),
             user=user,
             metadata=metadata or {},
-            question=run.query.text,
+            question=asked_last(run),
             record=run,
         )
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from smcs.errors import SmcsError
+from smcs.gateway.access import read_run
+from smcs.gateway.errors import GatewayError
 from smcs.gateway.inside import build_request
 from smcs.gateway.protocol import ChatRequest
 from smcs.studio.ask.asking import Model, estimate_line, failure_words, models_for
 from smcs.studio.ask.chooser import Chooser
 from smcs.studio.ask.parts import plain, say
+from smcs.studio.ask.past import Past, Retold, past_of
+from smcs.studio.ask.progress import stored_progress
 from smcs.studio.ask.turn import Turn
-from smcs.studio.frame import PageSpec, Studio, breathe, empty_state
-from smcs.types import Message
+from smcs.studio.frame import PageSpec, Studio, breathe, empty_state, link_to
 
 __all__ = ("PAGE",)
 
@@ -30,6 +34,10 @@ _ON_ENTER: Final = """(event) => {
   emit(event.target.value);
 }"""
 """Sends what is in the field, but not while an input method still composes a word."""
+_ON_ESCAPE: Final = """(event) => {
+  if (!event.defaultPrevented && !event.isComposing && !document.querySelector(".q-menu, .q-dialog")) emit();
+}"""
+"""Stops, but not where Escape closes something that is open."""
 _EXAMPLES: Final = (
     "A train leaves at 14:35 and arrives at 17:10. How long does it take?",
     "Which of Jupiter's moons is the largest, and how does it compare with Mercury?",
@@ -38,7 +46,10 @@ _EXAMPLES: Final = (
 
 
 async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
-    """Fill the page; `model` and `question` choose what stands in its fields at first."""
+    """Fill the page; `model` and `question` choose what its fields hold at first, `after` is the run to go on from.
+
+    Where that cannot be shown, it is `before`, the run that was answered before it.
+    """
     models = models_for(studio)
     if not models:
         empty_state(
@@ -60,8 +71,10 @@ class Conversation:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._said: tuple[Message, ...] = ()
-        self._turns: list[Turn] = []
+        self._past = Past()
+        self._answered = ""
+        """The run that the past ends with."""
+        self._turns: list[Turn | Retold] = []
         self._running: Turn | None = None
         self._estimating: asyncio.Task[None] | None = None
 
@@ -72,17 +85,39 @@ class Conversation:
             models: What may be asked for.
             parameters: Of the page's address.
         """
-        with ui.element("div").classes("smcs-stack").on("keydown.escape", self.stop):
+        with ui.element("div").classes("smcs-stack").on("keydown.escape", self.stop, js_handler=_ON_ESCAPE):
             with ui.element("section").classes("smcs-card").props("aria-label='Who is asked'"):
                 self._chooser = Chooser(models, self._estimate_soon, wanted=parameters.get("model", ""))
             await breathe()
             self._log = ui.element("div").classes("smcs-stack").style("gap: 1.6rem")
             with self._log:
-                self._empty()
+                await self._begin(parameters.get("after", ""), parameters.get("before", ""))
             await breathe()
             self._composer(parameters.get("question", "")[:_MAX_QUESTION])
         self._show_state()
         self._estimate_soon()
+
+    async def _begin(self, after: str, before: str = "") -> None:
+        """Show the conversation that ended with a run, else that with the one before, or how one is begun."""
+        if not after:
+            self._empty()
+            return
+        try:
+            stored = await read_run(self._studio.gateway.ledger, after, self._studio.viewer.key)
+        except GatewayError as error:
+            if error.status != 404:
+                raise
+            stored = None
+        shown = None if stored is None else stored_progress(stored)
+        if stored is None or shown is None:
+            with ui.element("div").classes("smcs-notice").props("role=note data-testid=no-past"):
+                plain("The last question cannot be shown: it is still being answered, or was not kept.")
+                link_to("Look for it in Runs", "/runs")
+            await self._begin(before)
+            return
+        self._answered = after if shown.answer is not None else before
+        self._past, question = past_of(stored)
+        self._turns.append(Retold(self._studio, self._past, question, shown))
 
     def _empty(self) -> None:
         with ui.element("div").classes("smcs-empty").props("data-testid=empty"):
@@ -97,12 +132,7 @@ class Conversation:
                     )
 
     def _composer(self, question: str) -> None:
-        with (
-            ui.element("section")
-            .classes("smcs-card")
-            .props("aria-label='Your question'")
-            .style("position: sticky; bottom: .5rem; z-index: 3; box-shadow: 0 2px 14px rgb(0 0 0 / 12%)")
-        ):
+        with ui.element("section").classes("smcs-card smcs-composer").props("aria-label='Your question'"):
             self._question = ui.textarea("Your question", value=question, on_change=self._estimate_soon)
             self._question.props(f"autogrow outlined dir=auto maxlength={_MAX_QUESTION} data-testid=question")
             self._question.props("input-style='max-height: 30vh' autofocus").style("width: 100%")
@@ -128,6 +158,8 @@ class Conversation:
         """Ask what stands in the field, and show what happens until it is answered."""
         question = str(self._question.value or "").strip()
         if self._running is not None or not question:
+            wait = "The question before is still being answered: wait, or stop it."
+            say(self._estimate, "Write a question first." if self._running is None else wait)
             return
         try:
             requests = self._requests(question)
@@ -145,17 +177,29 @@ class Conversation:
         self._turns.append(turn)
         self._question.value = ""
         self._show_state()
+        turn.into_view()
+        self._show_address(requests[0].model, turn.run_id)
         try:
-            answer = await turn.watch()
+            answers = await turn.watch()
         finally:
             self._running = None
         if self._question.is_deleted:
             return
-        if answer:
-            self._said = (*self._said, Message("user", question), Message("assistant", answer))
+        self._past = self._past.with_answers(question, answers)
+        if answers:
+            self._answered = turn.run_id
+            self._show_address(requests[0].model, turn.run_id)
         elif not self._question.value:
             self._question.value = question
         self._show_state()
+        self._estimate_soon()
+
+    def _show_address(self, model: str, run_id: str) -> None:
+        """Have the page's address lead back to this conversation."""
+        where = {"model": model, "after": run_id}
+        if self._answered not in ("", run_id):
+            where["before"] = self._answered
+        ui.navigate.history.replace(f"/?{urlencode(where)}")
 
     def stop(self) -> None:
         """Cancel what is being asked."""
@@ -165,7 +209,8 @@ class Conversation:
 
     def _begin_anew(self) -> None:
         self.stop()
-        self._said = ()
+        self._past, self._answered = Past(), ""
+        ui.navigate.history.replace("/")
         self._turns.clear()
         self._log.clear()
         with self._log:
@@ -173,8 +218,10 @@ class Conversation:
         self._show_state()
 
     def _requests(self, question: str) -> list[ChatRequest]:
-        messages = (*self._said, Message("user", question))
-        return [build_request(model, messages, self._chooser.options(model)) for model in self._chooser.models]
+        return [
+            build_request(model, self._past.messages(model, question), self._chooser.options(model))
+            for model in self._chooser.models
+        ]
 
     def _show_state(self) -> None:
         running = self._running is not None

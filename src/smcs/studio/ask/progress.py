@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from smcs.gateway.entries import StoredRun
 from smcs.run import (
     AnswerBegins,
     AttemptFinished,
@@ -279,6 +280,16 @@ def of_run(run: Run) -> Progress:
             known_cost_usd=run.known_cost_usd,
         ),
     )
+
+
+def stored_progress(stored: StoredRun) -> Progress | None:
+    """Return what is shown of a stored run; `None` where there is no record."""
+    if stored.record is None:
+        return None
+    shown = of_run(stored.record)
+    if stored.row.status == "cancelled":
+        return replace(shown, phase="stopped")
+    return replace(shown, error=stored.row.error or "") if shown.phase == "failed" else shown
 
 
 def _support(size: int, nearest: tuple[SupportQuestion, ...], sources: Mapping[str, float]) -> Support | None:

@@ -16,6 +16,7 @@ from smcs.gateway.protocol import ChatRequest
 from smcs.run import Run
 from smcs.studio.ask.asking import failure_words
 from smcs.studio.ask.parts import plain
+from smcs.studio.ask.past import show_question
 from smcs.studio.ask.progress import Fold, of_run
 from smcs.studio.ask.run_view import RunView
 from smcs.studio.frame import Studio
@@ -34,12 +35,18 @@ class _Side:
     """One model being asked."""
 
     request: ChatRequest
+    run_id: str
     fold: Fold
     view: RunView
     task: asyncio.Task[Run | None]
     begun: float
     shown: float = 0.0
     """When it was last shown, on the monotonic clock."""
+
+    @property
+    def run(self) -> Run | None:
+        """The record; `None` as long as there is none."""
+        return self.task.result() if self.task.done() and not self.task.cancelled() else None
 
     @property
     def is_due(self) -> bool:
@@ -61,13 +68,8 @@ class Turn:
         self._sides: list[_Side] = []
         with ui.element("article").classes("smcs-stack") as self._box:
             self._box.props("aria-label='A question and its answer'")
-            with (
-                ui.element("div")
-                .props("data-testid=question-asked")
-                .style("border-left: 3px solid var(--smcs-accent); padding: .1rem .8rem")
-            ):
-                ui.label("Your question").classes("smcs-muted smcs-small")
-                plain(question).style("white-space: pre-wrap")
+            self._box.style("scroll-margin-top: 4rem")
+            show_question(question)
             with ui.element("div").classes("smcs-grid" if len(requests) > 1 else "smcs-stack"):
                 for request in requests:
                     with ui.element("div").classes("smcs-stack").style("min-width: 0") as box:
@@ -80,17 +82,27 @@ class Turn:
         fold = Fold()
         view = RunView(self._studio)
         view.show(fold.progress())
-        task = asyncio.create_task(self._ask(request, fold), name="ask from the studio")
-        self._sides.append(_Side(request, fold, view, task, time.monotonic()))
+        run_id = uuid4().hex
+        task = asyncio.create_task(self._ask(request, fold, run_id), name="ask from the studio")
+        self._sides.append(_Side(request, run_id, fold, view, task, time.monotonic()))
 
-    async def _ask(self, request: ChatRequest, fold: Fold) -> Run | None:
+    @property
+    def run_id(self) -> str:
+        """Of the first model that answered; as long as none has, of the first."""
+        return next((side.run_id for side in self._sides if side.run is not None), self._sides[0].run_id)
+
+    def into_view(self) -> None:
+        """Have the browser show its beginning."""
+        self._box.run_method("scrollIntoView", {"block": "start"})
+
+    async def _ask(self, request: ChatRequest, fold: Fold, run_id: str) -> Run | None:
         """Return the record; `None` where there is no answer, and the fold says why."""
         begun = time.monotonic()
         try:
             asked = await self._studio.desk.ask(
                 request,
                 self._studio.viewer.key,
-                run_id=uuid4().hex,
+                run_id=run_id,
                 listener=Listener(fold.add),
             )
         except asyncio.CancelledError:
@@ -101,11 +113,11 @@ class Turn:
             return None
         return asked.run
 
-    async def watch(self) -> str | None:
+    async def watch(self) -> dict[str, str]:
         """Show what happens until all is over.
 
         Returns:
-            The first model's answer; `None` if there is none.
+            The answers by model, the first model's first; without those that gave none.
         """
         pending = {side.task for side in self._sides}
         while pending:
@@ -113,14 +125,12 @@ class Turn:
             for side in self._sides:
                 if side.task in pending | done and side.is_due and not self._box.is_deleted:
                     self._show(side)
-        first = self._sides[0].task
-        run = None if first.cancelled() else first.result()
-        return None if run is None else run.answer
+        return {side.request.model: side.run.answer for side in self._sides if side.run is not None}
 
     def _show(self, side: _Side) -> None:
         side.shown = time.monotonic()
-        run = side.task.result() if side.task.done() and not side.task.cancelled() else None
-        side.view.show(side.fold.progress(time.monotonic() - side.begun) if run is None else of_run(run))
+        elapsed = time.monotonic() - side.begun
+        side.view.show(side.fold.progress(elapsed) if side.run is None else of_run(side.run))
 
     def stop(self) -> None:
         """Cancel what still runs, with every call to an LLM."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from smcs.gateway.entries import AttemptSummary, Feedback, RunRow, StoredRun
+from smcs.gateway.entries import AttemptSummary, Feedback, RunRow, StoredRun, asked_last
 from smcs.studio.frame import format_count, format_seconds, format_usd
 from smcs.studio.runs.rows import ago, clock, key_label, strategy_label
 from smcs.types import AttemptStatus, Stage
@@ -80,8 +80,8 @@ def facts(stored: StoredRun, keys: Mapping[str, str], now: datetime) -> tuple[Fa
 
 def question_of(stored: StoredRun) -> str:
     """Return what was asked: all of it where there is a record, else its beginning; empty where nothing was kept."""
-    if stored.record is not None and stored.record.query.text:
-        return stored.record.query.text
+    if stored.record is not None and (question := asked_last(stored.record)):
+        return question
     return stored.row.question or ""
 
 

@@ -12,6 +12,7 @@ from smcs.gateway.access import read_run
 from smcs.gateway.entries import StoredRun
 from smcs.gateway.errors import GatewayError
 from smcs.run import Run
+from smcs.studio.ask.progress import stored_progress
 from smcs.studio.ask.run_view import RunView
 from smcs.studio.ask.words import plural
 from smcs.studio.cells import Cell, Column
@@ -23,7 +24,6 @@ from smcs.studio.runs.elements import WordDifference
 from smcs.studio.runs.filters import LIST, compare_address, run_address
 from smcs.studio.runs.parts import notes, plain_box, status_chip
 from smcs.studio.runs.rows import clock
-from smcs.studio.runs.run_page import stored_progress
 from smcs.studio.runs.words import TextDifference, difference_of_texts
 from smcs.studio.tables import TextTable
 from smcs.studio.text import printable

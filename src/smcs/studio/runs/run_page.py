@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,10 +16,10 @@ from smcs.gateway.entries import StoredRun
 from smcs.gateway.errors import GatewayError
 from smcs.gateway.history import RUN_ID
 from smcs.gateway.keys import KeyRecord
-from smcs.studio.ask.progress import of_run
+from smcs.studio.ask.progress import stored_progress
 from smcs.studio.ask.reaction import Reaction
 from smcs.studio.ask.run_view import RunView
-from smcs.studio.ask.state import Progress
+from smcs.studio.ask.words import plural
 from smcs.studio.cells import Column
 from smcs.studio.frame import PageSpec, Studio, breathe, empty_state, link_to, problem, section
 from smcs.studio.runs.about import (
@@ -46,8 +46,9 @@ from smcs.studio.runs.parts import download_link, notes, plain_box, status_chip,
 from smcs.studio.runs.rows import ago, clock, key_names
 from smcs.studio.tables import TextTable
 from smcs.studio.text import printable
+from smcs.types import Role
 
-__all__ = ("RUN_PAGE", "no_such_run", "stored_progress")
+__all__ = ("RUN_PAGE", "no_such_run")
 
 _ATTEMPTS: Final = (
     Column("LLM"),
@@ -67,6 +68,7 @@ const link = window.location.origin + PATH;
 try { await navigator.clipboard.writeText(link); return [link, true]; } catch (error) { return [link, false]; }
 """
 _COPY_SECONDS: Final = 5.0
+_ROLES: Final[Mapping[Role, str]] = {"system": "Instructions", "user": "User", "assistant": "Model"}
 
 
 async def build(studio: Studio, parameters: Mapping[str, str]) -> None:
@@ -90,16 +92,6 @@ def no_such_run() -> None:
         )
         with ui.row().style("justify-content: center"):
             link_to("Show all runs", LIST).props("data-testid=runs-all")
-
-
-def stored_progress(stored: StoredRun) -> Progress | None:
-    """Return what is shown of a stored run; `None` where there is no record."""
-    if stored.record is None:
-        return None
-    shown = of_run(stored.record)
-    if stored.row.status == "cancelled":
-        return replace(shown, phase="stopped")
-    return replace(shown, error=stored.row.error or "") if shown.phase == "failed" else shown
 
 
 @dataclass
@@ -144,6 +136,7 @@ class _RunPage:
         with section("Question"):
             question = question_of(self.stored) or "(The question was not kept.)"
             plain_box(question, rem=20).props("data-testid=run-question")
+            self._before()
             with ui.element("div").classes("smcs-row").style("margin-top: 0.8rem"):
                 status_chip(row.status)
                 ui.label(f"{clock(row.created)} UTC, {ago(row.created, datetime.now(UTC))}").classes("smcs-muted")
@@ -153,6 +146,20 @@ class _RunPage:
                 if self.studio.viewer.key is not None:
                     self._share(is_shared=is_shared)
                 download_link("Download JSON", run_export_address(row.id)).props("data-testid=run-download")
+                if self.stored.record is not None and self.stored.record.answered_by:
+                    link_to("Go on asking", f"/?after={row.id}").props("data-testid=go-on")
+
+    def _before(self) -> None:
+        """Show what was said before the question, where anything was."""
+        record = self.stored.record
+        earlier = () if record is None else record.query.messages[:-1]
+        if not earlier:
+            return
+        said = ui.expansion(f"The conversation before it ({plural(len(earlier), 'message')})")
+        with said.props("dense data-testid=run-before").style("margin-left: -1rem"):
+            for message in earlier:
+                ui.label(_ROLES[message.role]).classes("smcs-muted smcs-small")
+                plain_box(message.content, rem=12)
 
     def _share(self, *, is_shared: bool) -> None:
         """Let its owner share it; the others see that it is shared."""
