@@ -33,7 +33,13 @@ def test_nothing_set_is_no_option() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"), [({"k": 0.0}, "LLMs asked"), ({"n": 2.5}, "Merged answers"), ({"max_usd": -1.0}, "US dollars")]
+    ("values", "said"),
+    [
+        ({"k": 0.0}, "LLMs asked"),
+        ({"n": 2.5}, "Merged answers"),
+        ({"n": 2.5}, "should be a whole number, got 2.5"),
+        ({"max_usd": -1.0}, "US dollars"),
+    ],
 )
 def test_what_is_out_of_bounds_is_named_in_the_words_of_the_page(values: dict[str, float], said: str) -> None:
     with pytest.raises(InputError, match=said):

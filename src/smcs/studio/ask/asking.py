@@ -60,7 +60,8 @@ def options_of(model: Model | None, values: Mapping[str, float | None]) -> SmcsO
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        raise InputError(f"{_FIELDS.get(name, name)}: {first['msg'].lower()}.") from error
+        wrong = first["msg"].lower().removeprefix("input ").replace("a valid integer", "a whole number")
+        raise InputError(f"{_FIELDS.get(name, name)} {wrong}, got {first['input']}.") from error
 
 
 def estimate_line(name: str, estimate: CallEstimate) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from nicegui import ui
 
 from smcs.bank import Accuracy
+from smcs.studio.ask.words import plural
 from smcs.studio.bank import data
 from smcs.studio.bank.addresses import address, question_address, questions_address
 from smcs.studio.bank.data import Effect
@@ -192,18 +193,18 @@ def _differences(profile: Profile, llms: int) -> None:
 def _sureness(profile: Profile, llms: int) -> str:
     """Say what the verdicts rest on."""
     whole_tasks = not any(one.label.subject for one in profile.differences)
-    what = "tasks" if whole_tasks else "subjects"
     few = sum(one.verdict == "few" for one in profile.differences)
+    what = "task" if whole_tasks else "subject"
     compared = len(profile.differences) - few
     left = (
-        f" {few:,} {what} have fewer than {ENOUGH} questions in common with the other {llms - 1:,} LLMs, too few to "
-        "say anything."
+        f" {plural(few, what)} {'has' if few == 1 else 'have'} fewer than {ENOUGH} questions in common with the other "
+        f"{llms - 1:,} LLMs, too few to say anything."
     )
     if not compared:
         return left.strip()
     return (
         "Only what can hardly be chance is called a strength or weakness: its interval excludes 0, and so it stays "
-        f"after allowing for all {compared:,} {what} looked at (Holm's method).{left if few else ''}"
+        f"after allowing for all {plural(compared, what)} looked at (Holm's method).{left if few else ''}"
     )
 
 

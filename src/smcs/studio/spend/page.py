@@ -118,7 +118,7 @@ def _show_sums(spending: Spending) -> None:
     total = sums(spending.by_day)
     with ui.element("div").classes("smcs-figures").props("data-testid=spend-totals"):
         figure(total.cost, "money")
-        figure(format_count(total.requests), "requests", f"{total.failed:,} without an answer" if total.failed else "")
+        figure(format_count(total.requests), "requests", f"{total.failed:,} failed" if total.failed else "")
         figure(format_count(total.calls), "calls to LLMs")
         figure(format_count(total.prompt_tokens), "tokens read")
         figure(format_count(total.completion_tokens), "tokens written")
