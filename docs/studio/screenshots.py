@@ -122,6 +122,7 @@ def draw(browser: Browser, url: str, pages: dict[str, str]) -> None:
                 height = min(page.evaluate("document.documentElement.scrollHeight"), 2_600)
                 page.set_viewport_size({"width": how.get("width", 1280), "height": max(height, 700)})
                 page.wait_for_timeout(600)
+                page.mouse.move(0, 0)  # nothing is pointed at
                 page.screenshot(path=str(file), scale="css")
                 print(f"{file.name}: {file.stat().st_size / 1e3:.0f} kB")
 
