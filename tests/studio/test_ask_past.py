@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from helpers_ledger import full_run
-from smcs.gateway.entries import StoredRun
+from smcs.gateway.entries import StoredRun, asked_last
 from smcs.run import Query, Run
 from smcs.studio.ask.past import Past, past_of
 from smcs.types import Message
@@ -44,4 +44,15 @@ def test_what_was_not_answered_is_not_gone_on_from() -> None:
     assert (question, len(past.exchanges)) == ("two", 1)
     joined, both = past_of(stored(("user", "one"), ("user", "two"), answer="yes", answered_by="a"))
     assert both == joined.exchanges[0].question == "one\n\ntwo"
+    kept_no_texts = stored(("user", ""), answer="", answered_by="a")
+    assert kept_no_texts.record is not None
+    bare = replace(kept_no_texts.record, query=replace(kept_no_texts.record.query, text=""))
+    assert past_of(replace(kept_no_texts, record=bare)) == (Past(), "kept beginning")
     assert past_of(replace(stored(("user", "one")), record=None)) == (Past(), "kept beginning")
+
+
+def test_what_was_asked_last_is_what_the_user_said() -> None:
+    run = full_run(query=Query("one\ntwo", (Message("user", "one"), Message("assistant", "A"), Message("user", "two"))))
+    assert asked_last(run) == "two"
+    pictures = replace(run, query=Query("(no text)", (Message("user", ""),)))
+    assert asked_last(pictures) == "(no text)"

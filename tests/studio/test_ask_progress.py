@@ -211,6 +211,8 @@ async def test_a_run_that_is_stopped_leaves_nothing_running(known: QuestionBank)
     # What calls took that were given up is not known, and they were made.
     assert stopped.totals.calls == len(stopped.answers) > 0
     assert (stopped.totals.cost_usd, stopped.totals.usage.completion_tokens) == (None, None)
+    fold.add(watched.events[begun])  # the end of a call that was told late is that call's, not another one's
+    assert fold.progress().totals.calls == stopped.totals.calls
 
 
 async def test_there_is_news_where_more_than_the_time_has_changed(known: QuestionBank) -> None:

@@ -51,7 +51,8 @@ _Text = TypeVar("_Text", str, str | None)
 
 def asked_last(run: Run) -> str:
     """Return what the user said last; the text that similar questions were found for may hold turns before it."""
-    return next((each.content for each in reversed(run.query.messages) if each.role == "user"), run.query.text)
+    said = (each.content for each in reversed(run.query.messages) if each.role == "user")
+    return next(said, "") or run.query.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
 
+from smcs.gateway.entries import Entry, asked_last
 from smcs.llms.untrusted import one_line
-
-if TYPE_CHECKING:
-    from smcs.gateway.entries import Entry
 
 __all__ = (
     "DEGRADED_KINDS",
@@ -181,7 +179,7 @@ class RequestLine:
             cost_usd=entry.cost_usd,
             degraded=entry.degraded,
             error=error,
-            question=entry.question if record is None else record.query.text,
+            question=entry.question if record is None else asked_last(record),
             answer=None if record is None else record.answer,
         )
 

@@ -104,9 +104,7 @@ class PlotView(ui.element):
                 self._toggle = ui.button("Table", icon="table_rows", color=None, on_click=self._turn_table)
                 self._toggle.props("flat dense no-caps size=sm aria-expanded=false data-testid=plot-table-toggle")
                 self._toggle.style("color: var(--smcs-accent)")
-                self._button = ui.button("Data", icon="download", color=None, on_click=self._download)
-                self._button.props("flat dense no-caps size=sm data-testid=plot-data")
-                self._button.style("color: var(--smcs-accent)")
+                self._button = data_button(lambda: self._plot.title, lambda: self._plot.table)
             self._canvas = ui.element("div")
             self._note = ui.label().classes("smcs-muted").style("font-size: .85rem")
             self._figures = ui.element("div").style("margin-top: .5rem")
@@ -151,7 +149,7 @@ class PlotView(ui.element):
         self._note.set_text(self._drawn.note)
         self._note.set_visibility(bool(self._drawn.note))
         self._toggle.props["aria-label"] = f"Figures of {self._plot.title} as a table"
-        self._button.props["aria-label"] = f"Data of {self._plot.title} as CSV"
+        self._button.props["aria-label"] = _data_of(self._plot.title)
         if self._figures.visible:
             self._fill_table()
 
@@ -169,9 +167,6 @@ class PlotView(ui.element):
         self._figures.clear()
         with self._figures:
             show_table(self._plot.table)
-
-    def _download(self) -> None:
-        _download(self._plot.title, self._plot.table)
 
     def _clicked(self, event: EChartPointClickEventArguments) -> None:
         click = where_clicked(self._drawn, event.series_index, event.data_index)
@@ -208,21 +203,24 @@ def show_table(table: Table) -> ui.table:
     return view
 
 
-def data_button(title: str, table: Callable[[], Table]) -> ui.button:
-    """Show the button of a plot that is not drawn by `PlotView`: it gives the figures as CSV.
+def data_button(title: Callable[[], str], table: Callable[[], Table]) -> ui.button:
+    """Show the button that gives the figures of a plot as CSV.
 
     Args:
-        title: What the plot shows.
-        table: The figures, when they are wanted.
+        title: Returns what the plot shows.
+        table: Returns the figures, when they are wanted.
     """
-    button = ui.button("Data", icon="download", color=None, on_click=lambda: _download(title, table()))
-    button.props("flat dense no-caps size=sm data-testid=plot-data").style("color: var(--smcs-accent)")
-    button.props["aria-label"] = f"Data of {title} as CSV"
-    return button
+
+    def download() -> None:
+        ui.download.content(table().to_csv().encode("utf-8-sig"), file_name(title(), "csv"), "text/csv")
+
+    button = ui.button("Data", icon="download", color=None, on_click=download)
+    button.props["aria-label"] = _data_of(title())
+    return button.props("flat dense no-caps size=sm data-testid=plot-data").style("color: var(--smcs-accent)")
 
 
-def _download(title: str, table: Table) -> None:
-    ui.download.content(table.to_csv().encode("utf-8-sig"), file_name(title, "csv"), "text/csv")
+def _data_of(title: str) -> str:
+    return f"Data of {title} as CSV"
 
 
 def file_name(title: str, suffix: str) -> str:

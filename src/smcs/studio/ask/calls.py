@@ -25,8 +25,6 @@ class _Entry:
     pieces: list[list[str]] = field(default_factory=list[list[str]])
     """What it has written so far, by choice."""
     written: int = 0
-    ended: float | None = None
-    """When it was given up, of one whose end nobody told."""
 
     def live(self) -> tuple[str, ...]:
         """Return the texts so far, by choice."""
@@ -43,6 +41,7 @@ class CallBook:
         self._sent: dict[tuple[str, Stage, int], _Entry] = {}
         self._order: list[str] = []
         self._closed: str | None = None
+        self._closed_at = 0.0
         self.attempts: list[Attempt] = []
         """Those that have ended."""
 
@@ -106,11 +105,18 @@ class CallBook:
             at: Seconds after the run began. What a call took that was given up then is not known.
         """
         self._closed = why
-        for entry in self._entries:
-            if entry.attempt is None:
-                entry.ended = max(at, entry.started)
-                took = entry.ended - entry.started
-                self.attempts.append(Attempt(entry.llm, entry.stage, "cancelled", started=entry.started, seconds=took))
+        self._closed_at = at
+
+    def taken(self) -> tuple[Attempt, ...]:
+        """Return what was called and has ended, by itself or because it was given up: what that took is not known."""
+        given_up = (entry for entry in self._entries if entry.attempt is None and self._closed is not None)
+        return (
+            *self.attempts,
+            *(
+                Attempt(each.llm, each.stage, "cancelled", started=each.started, seconds=self._seconds(each) or 0.0)
+                for each in given_up
+            ),
+        )
 
     def answers(self) -> tuple[Call, ...]:
         """Return the calls for an LLM's own answer: recruited ones best first, then the others as they began."""
@@ -134,8 +140,14 @@ class CallBook:
         entries = [each for each in self._entries if each.stage == stage and _sent(each)]
         if not entries:
             return None
-        ended = [end for each in entries if (end := _end(each)) is not None]
+        ended = [each.started + seconds for each in entries if (seconds := self._seconds(each)) is not None]
         return min(each.started for each in entries), max(ended) if len(ended) == len(entries) else None
+
+    def _seconds(self, entry: _Entry) -> float | None:
+        """Return how long a call took; `None` while it goes on."""
+        if entry.attempt is not None:
+            return entry.attempt.seconds
+        return None if self._closed is None else max(self._closed_at - entry.started, 0.0)
 
     def _calls(self, stage: Stage, candidates: Sequence[Candidate]) -> list[Call]:
         entries = sorted((each for each in self._entries if each.stage == stage), key=lambda each: each.started)
@@ -159,7 +171,7 @@ class CallBook:
                 entry.stage,
                 "cancelled" if over else "running",
                 started=entry.started,
-                seconds=None if entry.ended is None else entry.ended - entry.started,
+                seconds=self._seconds(entry),
                 why=self._closed or "",
                 members=members,
                 live=entry.live(),
@@ -179,10 +191,6 @@ class CallBook:
             cost_usd=attempt.cost_usd,
             tries=attempt.tries,
         )
-
-
-def _end(entry: _Entry) -> float | None:
-    return entry.ended if entry.attempt is None else entry.attempt.started + entry.attempt.seconds
 
 
 def _sent(entry: _Entry) -> bool:

@@ -96,7 +96,7 @@ class PoolStep:
         with step("Who was asked", explained) as self._box:
             self._box.props("data-testid=step-pool")
             self._table = ui.element("div")
-            data_button("Who was asked", lambda: pool_table(self._rows or ()))
+            data_button(lambda: "Who was asked", lambda: pool_table(self._rows or ()))
             self._more = ui.button(on_click=self._all).props("flat dense no-caps data-testid=more-pool")
         self._rows: tuple[PoolRow, ...] | None = None
         self._most = _POOL

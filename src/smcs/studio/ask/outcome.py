@@ -101,7 +101,7 @@ class TimelineStep:
                 )
             self._axis = _Axis()
             self._cut = hint("")
-            data_button("Timeline", lambda: timeline_table(self._shown))
+            data_button(lambda: "Timeline", lambda: timeline_table(self._shown))
         self._shown = Progress()
         self._bars: dict[str, _Bar] = {}
         self._scale = 0.0

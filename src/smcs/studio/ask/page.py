@@ -109,7 +109,7 @@ class Conversation:
                 raise
             stored = None
         shown = None if stored is None else stored_progress(stored)
-        if stored is None or shown is None:
+        if stored is None or shown is None or not shown.texts_are_kept:
             with ui.element("div").classes("smcs-notice").props("role=note data-testid=no-past"):
                 plain("The last question cannot be shown: it is still being answered, or was not kept.")
                 link_to("Look for it in Runs", "/runs")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nicegui import ui
 
-from smcs.gateway.entries import StoredRun
+from smcs.gateway.entries import StoredRun, asked_last
 from smcs.studio.ask.parts import plain
 from smcs.studio.ask.run_view import RunView
 from smcs.studio.ask.state import Progress
@@ -25,6 +25,10 @@ class Exchange:
     question: str
     answers: Mapping[str, str]
     """By the model that gave it, at least one; "" where that is not known."""
+
+    def answer(self, model: str = "") -> str:
+        """Return what a model said; of one that said nothing, what the first one did."""
+        return self.answers.get(model) or next(iter(self.answers.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,7 @@ class Past:
         """
         said = list(self.opening)
         for each in self.exchanges:
-            answer = each.answers.get(model) or next(iter(each.answers.values()))
-            said += (Message("user", each.question), Message("assistant", answer))
+            said += (Message("user", each.question), Message("assistant", each.answer(model)))
         return (*said, Message("user", question))
 
 
@@ -62,7 +65,7 @@ def past_of(stored: StoredRun) -> tuple[Past, str]:
     them are one question.
     """
     record = stored.record
-    if record is None:
+    if record is None or not asked_last(record):
         return Past(), stored.row.question or ""
     past, asked = Past(), ""
     for message in record.query.messages:
@@ -99,7 +102,7 @@ class Retold:
             with ui.element("article").classes("smcs-stack").props("aria-label='A question and its answer'"):
                 show_question(each.question)
                 with ui.element("section").classes("smcs-card").props("data-testid=earlier-answer"):
-                    show_text().set(next(iter(each.answers.values())), live=False)
+                    show_text(each.answer())
         with ui.element("article").classes("smcs-stack").props("aria-label='A question and its answer'"):
             show_question(question)
             self._view = RunView(studio)

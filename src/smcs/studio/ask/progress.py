@@ -85,7 +85,7 @@ class Fold:
             "degradations": lambda: tuple(map(plain_reason, self._degraded)),
             "remarks": lambda: (*left_out(self._shown.strategy, self._shown.settings), *remarks_of(self._notes)),
             "spans": lambda: _spans(self._book, self._found_at, None, None),
-            "totals": lambda: add_up(self._book.attempts),
+            "totals": lambda: add_up(self._book.taken()),
         }
 
     def add(self, event: Event) -> None:

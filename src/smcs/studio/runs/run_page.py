@@ -146,7 +146,7 @@ class _RunPage:
                 if self.studio.viewer.key is not None:
                     self._share(is_shared=is_shared)
                 download_link("Download JSON", run_export_address(row.id)).props("data-testid=run-download")
-                if self.stored.record is not None and self.stored.record.answered_by:
+                if self.stored.record is not None and self.stored.record.answer:
                     link_to("Go on asking", f"/?after={row.id}").props("data-testid=go-on")
 
     def _before(self) -> None:
