@@ -32,7 +32,7 @@ export default {
             </details>
           </th>
           <td style="max-width: 18rem; overflow-wrap: anywhere">
-            <span :class="'smcs-chip smcs-chip-' + row.tone"><q-icon :name="row.icon" aria-hidden="true" />{{ row.status }}</span>
+            <span :class="'smcs-chip smcs-chip-' + row.tone" style="overflow-wrap: normal"><q-icon :name="row.icon" aria-hidden="true" />{{ row.status }}</span>
             <div v-if="row.why" class="smcs-muted smcs-small" dir="auto">{{ row.why }}</div>
           </td>
           <td class="smcs-num">{{ row.speed }}<div class="smcs-muted smcs-small">{{ row.slow }}</div></td>
